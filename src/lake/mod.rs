@@ -1,0 +1,13 @@
+//! What is kept: data files, rejected input, and the commits that make them visible.
+
+/// Where everything is in a lake.
+pub mod layout;
+
+/// Record batches to Parquet.
+pub mod write;
+
+/// What the table holds.
+pub mod snapshot;
+
+/// Making files visible.
+pub mod commit;
