@@ -1,1 +1,26 @@
-//! x
+//! Bytes to rows and back. Pure: no I/O, no async, no clock.
+//!
+//! ```text
+//! object ─inflate─▶ text ─decode─▶ records ─flatten─▶ rows ─batch─▶ sorted record batches ─rebuild─▶ records
+//! ```
+
+/// Walking JSON text.
+pub mod scan;
+
+/// gzip to text.
+pub mod inflate;
+
+/// Timestamps as records spell them.
+pub mod time;
+
+/// Text to records: envelopes.
+pub mod decode;
+
+/// One record to one row.
+pub mod flatten;
+
+/// Rows in the making.
+pub mod batch;
+
+/// Rows back to records.
+pub mod rebuild;

@@ -1,0 +1,318 @@
+//! Text to records: the envelopes that CloudTrail events are found in.
+//!
+//! A delivered object is `{"Records":[…]}`. What people keep beside such objects is taken too: bare arrays, single
+//! events, NDJSON and concatenated objects, `lookup-events` output, EventBridge events, CloudWatch Logs subscription
+//! messages and export lines, Splunk's `_raw` and Wazuh's `aws` wrappings. A wrapping's own fields are transport and are
+//! not kept; the event inside is the record.
+
+use std::ops::Range;
+
+use super::scan::{Scanner, StringSpan, SyntaxError};
+
+/// Takes what is found in an object.
+pub trait Sink {
+    /// A record starts at byte `at` of `text`. Returns the byte after it.
+    ///
+    /// # Errors
+    /// Where the record is not JSON, so that its end cannot be known.
+    fn record(&mut self, text: &[u8], at: usize) -> Result<usize, SyntaxError>;
+
+    /// A record is the content of a JSON string of `text`.
+    fn embedded(&mut self, text: &[u8], string: StringSpan);
+
+    /// The bytes of `range` of `text` are no record that can be kept.
+    fn rejected(&mut self, text: &[u8], range: Range<usize>, reason: String);
+}
+
+/// What an object turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It held records, or was an envelope for them; also one that is broken somewhere.
+    Events,
+    /// Nothing but white space.
+    Empty,
+    /// JSON that another AWS service or feature delivers beside CloudTrail logs; there are no events in it.
+    Foreign(&'static str),
+}
+
+/// Decodes one object's text, given whether all of it `is_utf8`.
+pub fn decode(text: &[u8], is_utf8: bool, sink: &mut impl Sink) -> Verdict {
+    Decoder { text, is_utf8, sink, verdict: Verdict::Empty }.documents()
+}
+
+/// Decodes the text of a record that was found inside a string: `text[at..]`, to its end.
+///
+/// # Errors
+/// Where it is not one JSON object that looks like an event.
+pub fn embedded_event(text: &[u8], at: usize) -> Result<(), String> {
+    let mut scanner = Scanner::new(text, at);
+    if scanner.next_token() != Some(b'{') {
+        return Err("the wrapped text is no JSON object".into());
+    }
+    let members = Members::of(&mut scanner).map_err(|error| format!("the wrapped text is not JSON: {}", error.what))?;
+    if scanner.next_token().is_some() {
+        return Err("the wrapped text goes on after its JSON object".into());
+    }
+    if members.looks_like_event() { Ok(()) } else { Err(NOT_AN_EVENT.into()) }
+}
+
+const NOT_AN_EVENT: &str = "JSON, but no CloudTrail event";
+
+/// Keys of which an event outside a `Records` list must have two: any other object in the tree might be anything.
+const EVENT_KEYS: &[&[u8]] = &[
+    b"eventVersion", b"eventTime", b"eventSource", b"eventName", b"eventID", b"eventId", b"eventType",
+    b"eventCategory", b"userIdentity", b"awsRegion", b"requestParameters",
+];
+
+struct Decoder<'a, S> {
+    text: &'a [u8],
+    is_utf8: bool,
+    sink: &'a mut S,
+    verdict: Verdict,
+}
+
+/// Why a document was given up: where, why, and where the part that is lost begins.
+struct Broken {
+    error: SyntaxError,
+    from: usize,
+}
+
+impl<S: Sink> Decoder<'_, S> {
+    fn documents(mut self) -> Verdict {
+        let text = self.text;
+        let mut scanner = Scanner::new(text, if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 });
+        while scanner.next_token().is_some() {
+            let start = scanner.at;
+            scanner.at = export_line(text, start).unwrap_or(start);
+            let done = match scanner.peek() {
+                Some(b'{') => self.object(&mut scanner, false),
+                Some(b'[') => self.array(&mut scanner),
+                _ => Err(Broken { error: SyntaxError { at: start, what: "" }, from: start }),
+            };
+            let Err(broken) = done else { continue };
+            let error = broken.error;
+            self.verdict = Verdict::Events;
+            // A line that starts with a brace starts anew: one bad line of many costs that line.
+            let next = memchr::memmem::find(&text[error.at.max(start)..], b"\n{").map(|found| error.at.max(start) + found + 1);
+            let end = next.unwrap_or(text.len());
+            let reason = if error.what.is_empty() {
+                not_json(text, start)
+            } else {
+                format!("not valid JSON at byte {}: {}", error.at, error.what)
+            };
+            self.sink.rejected(text, broken.from..end, reason);
+            scanner.at = end;
+        }
+        self.verdict
+    }
+
+    fn array(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Broken> {
+        self.verdict = Verdict::Events;
+        self.elements(scanner, |decoder, scanner| decoder.object(scanner, true))
+    }
+
+    /// Walks an array whose bracket is next, handing every element that is an object on.
+    fn elements(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        mut take: impl FnMut(&mut Self, &mut Scanner<'_>) -> Result<(), Broken>,
+    ) -> Result<(), Broken> {
+        scanner.at += 1;
+        let mut first = true;
+        loop {
+            let from = scanner.at;
+            if !scanner.element(first).map_err(|error| Broken { error, from })? {
+                return Ok(());
+            }
+            first = false;
+            if scanner.peek() == Some(b'{') {
+                take(self, scanner)?;
+            } else {
+                let from = scanner.at;
+                let value = scanner.skip_value().map_err(|error| Broken { error, from })?;
+                let reason = format!("a record is {}, not an object", kind_of(self.text[value.start]));
+                self.sink.rejected(self.text, value, reason);
+            }
+        }
+    }
+
+    /// Takes the record at the scanner as it is.
+    fn record(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Broken> {
+        self.verdict = Verdict::Events;
+        let from = scanner.at;
+        if !self.is_utf8 {
+            let mut ahead = scanner.clone();
+            let value = ahead.skip_value().map_err(|error| Broken { error, from })?;
+            if let Err(error) = simdutf8::compat::from_utf8(&self.text[value.clone()]) {
+                let reason = format!("invalid UTF-8 at byte {}", value.start + error.valid_up_to());
+                self.sink.rejected(self.text, value, reason);
+                scanner.at = ahead.at;
+                return Ok(());
+            }
+        }
+        scanner.at = self.sink.record(self.text, from).map_err(|error| Broken { error, from })?;
+        Ok(())
+    }
+
+    fn embedded(&mut self, string: Range<usize>, whole: Range<usize>) {
+        self.verdict = Verdict::Events;
+        let mut scanner = Scanner::new(self.text, string.start);
+        match scanner.string() {
+            Ok(string) if self.is_utf8 || std::str::from_utf8(&self.text[string.inner.clone()]).is_ok() => {
+                self.sink.embedded(self.text, string);
+            }
+            _ => self.sink.rejected(self.text, whole, "the wrapped event is no text in UTF-8".into()),
+        }
+    }
+
+    /// Takes the object at the scanner: an envelope, a wrapping or an event; in a list if `listed`.
+    fn object(&mut self, scanner: &mut Scanner<'_>, listed: bool) -> Result<(), Broken> {
+        let from = scanner.at;
+        let text = self.text;
+        let broken = |error| Broken { error, from };
+        // The two forms that matter for speed are told by their first key, without walking the object first.
+        let mut ahead = Scanner::new(text, from + 1);
+        if let Some(key) = ahead.member(true).map_err(broken)? {
+            let key = &text[key.inner];
+            if key == b"Records" && ahead.peek() == Some(b'[') {
+                self.verdict = Verdict::Events;
+                self.elements(&mut ahead, Self::record)?;
+                let after = ahead.at;
+                while ahead.member(false).map_err(|error| Broken { error, from: after })?.is_some() {
+                    ahead.skip_value().map_err(|error| Broken { error, from: after })?;
+                }
+                scanner.at = ahead.at;
+                return Ok(());
+            }
+            if key == b"eventVersion" {
+                return self.record(scanner);
+            }
+        }
+        let members = Members::of(scanner).map_err(broken)?;
+        let whole = from..scanner.at;
+        let again = |range: &Range<usize>| Scanner::new(text, range.start);
+        if let Some(records) = members.list(text, b"Records") {
+            self.verdict = Verdict::Events;
+            return self.elements(&mut again(records), Self::record);
+        }
+        if let Some(events) = members.list(text, b"Events") {
+            self.verdict = Verdict::Events;
+            return self.elements(&mut again(events), |decoder, scanner| decoder.object(scanner, true));
+        }
+        if let Some(messages) = members.list(text, b"logEvents") {
+            self.verdict = Verdict::Events;
+            if members.get(b"messageType").is_some_and(|kind| &text[kind.clone()] == b"\"CONTROL_MESSAGE\"") {
+                return Ok(());
+            }
+            return self.elements(&mut again(messages), |decoder, scanner| {
+                let from = scanner.at;
+                let members = Members::of(scanner).map_err(|error| Broken { error, from })?;
+                let whole = from..scanner.at;
+                match members.get(b"message") {
+                    Some(message) => decoder.embedded(message.clone(), whole),
+                    None => decoder.sink.rejected(text, whole, "a log event without a message".into()),
+                }
+                Ok(())
+            });
+        }
+        for key in [&b"CloudTrailEvent"[..], b"_raw"] {
+            if let Some(string) = members.get(key) {
+                self.embedded(string.clone(), whole);
+                return Ok(());
+            }
+        }
+        if members.looks_like_event() {
+            return self.record(&mut Scanner::new(text, from));
+        }
+        // EventBridge has the event in `detail`, Wazuh in `aws`.
+        for key in [&b"detail"[..], b"aws"] {
+            if let Some(inner) = members.get(key).filter(|inner| text[inner.start] == b'{') {
+                let found = Members::of(&mut again(inner)).map_err(broken)?;
+                if found.looks_like_event() {
+                    return self.record(&mut again(inner));
+                }
+            }
+        }
+        if !listed && let Some(foreign) = members.foreign() {
+            if self.verdict == Verdict::Empty {
+                self.verdict = Verdict::Foreign(foreign);
+            }
+            return Ok(());
+        }
+        self.verdict = Verdict::Events;
+        let reason = if members.get(b"Records").is_some() { "\"Records\" is not a list" } else { NOT_AN_EVENT };
+        self.sink.rejected(text, whole, reason.into());
+        Ok(())
+    }
+}
+
+/// The members of an object that is not known to be an event: key and value ranges.
+struct Members<'a>(Vec<(&'a [u8], Range<usize>)>);
+
+impl<'a> Members<'a> {
+    fn of(scanner: &mut Scanner<'a>) -> Result<Self, SyntaxError> {
+        scanner.expect(b'{', "an object is missing")?;
+        let mut members = Vec::new();
+        while let Some(key) = scanner.member(members.is_empty())? {
+            members.push((scanner.slice(key.inner), scanner.skip_value()?));
+        }
+        Ok(Members(members))
+    }
+
+    fn get(&self, key: &[u8]) -> Option<&Range<usize>> {
+        self.0.iter().rev().find(|(name, _)| *name == key).map(|(_, value)| value)
+    }
+
+    fn list(&self, text: &[u8], key: &[u8]) -> Option<&Range<usize>> {
+        self.get(key).filter(|value| text[value.start] == b'[')
+    }
+
+    fn looks_like_event(&self) -> bool {
+        self.0.iter().filter(|(key, _)| EVENT_KEYS.contains(key)).count() >= 2
+    }
+
+    /// What else is delivered into the folders that trails use.
+    fn foreign(&self) -> Option<&'static str> {
+        let has = |key: &[u8]| self.get(key).is_some();
+        if has(b"digestS3Object") || has(b"digestStartTime") {
+            Some("a CloudTrail digest")
+        } else if has(b"configurationItems") || has(b"configSnapshotId") || has(b"configurationItem") {
+            Some("an AWS Config delivery")
+        } else {
+            None
+        }
+    }
+}
+
+fn kind_of(byte: u8) -> &'static str {
+    match byte {
+        b'[' => "a list",
+        b'"' => "a string",
+        b't' | b'f' => "a boolean",
+        b'n' => "null",
+        _ => "a number",
+    }
+}
+
+/// Where the JSON of a CloudWatch Logs export line (`2021-07-10T20:27:23.000Z {…}`) starts.
+fn export_line(text: &[u8], start: usize) -> Option<usize> {
+    let line = text.get(start..)?;
+    let space = memchr::memchr(b' ', line.get(..40.min(line.len()))?)?;
+    let stamp = std::str::from_utf8(&line[..space]).ok()?;
+    let is_time = super::time::parse(stamp.as_bytes()).is_some();
+    (is_time && line.get(space + 1) == Some(&b'{')).then_some(start + space + 1)
+}
+
+/// Names what is no JSON as well as its first bytes allow.
+fn not_json(text: &[u8], start: usize) -> String {
+    let rest = &text[start..];
+    if start == 0 && (rest.starts_with(b"User name,") || rest.starts_with(b"Event ID,") || rest.starts_with(b"AWS access key,")) {
+        return "a CSV export of the console's event history, which does not hold the events themselves".into();
+    }
+    match rest.first() {
+        Some(b'<') => "not JSON: it starts like XML or HTML".into(),
+        Some(&byte) if byte.is_ascii_graphic() => format!("not JSON: byte {start} is {:?}", char::from(byte)),
+        Some(&byte) => format!("not JSON: byte {start} is 0x{byte:02x}"),
+        None => "not JSON".into(),
+    }
+}
