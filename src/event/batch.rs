@@ -5,7 +5,7 @@
 //! `unmapped`). Columns that a row has no value for cost that row nothing until the batch is finished.
 
 use arrow::array::{
-    Array, ArrayRef, BooleanArray, BooleanBufferBuilder, Int64Array, ListArray, StringViewArray, StructArray,
+    ArrayRef, BooleanArray, BooleanBufferBuilder, Int64Array, ListArray, StringViewArray, StructArray,
     TimestampMicrosecondArray, make_view, new_null_array,
 };
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};

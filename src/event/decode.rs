@@ -35,9 +35,10 @@ pub enum Verdict {
     Foreign(&'static str),
 }
 
-/// Decodes one object's text, given whether all of it `is_utf8`.
-pub fn decode(text: &[u8], is_utf8: bool, sink: &mut impl Sink) -> Verdict {
-    Decoder { text, is_utf8, sink, verdict: Verdict::Empty }.documents()
+/// Decodes one object: what stands in `text` from byte `base` on, given whether all of that `is_utf8`. Byte numbers in
+/// reasons count from `base`.
+pub fn decode(text: &[u8], base: usize, is_utf8: bool, sink: &mut impl Sink) -> Verdict {
+    Decoder { text, base, is_utf8, sink, verdict: Verdict::Empty }.documents()
 }
 
 /// Decodes the text of a record that was found inside a string: `text[at..]`, to its end.
@@ -66,6 +67,7 @@ const EVENT_KEYS: &[&[u8]] = &[
 
 struct Decoder<'a, S> {
     text: &'a [u8],
+    base: usize,
     is_utf8: bool,
     sink: &'a mut S,
     verdict: Verdict,
@@ -80,7 +82,10 @@ struct Broken {
 impl<S: Sink> Decoder<'_, S> {
     fn documents(mut self) -> Verdict {
         let text = self.text;
-        let mut scanner = Scanner::new(text, if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 });
+        let mut scanner = Scanner::new(text, self.base);
+        if text[self.base..].starts_with(b"\xef\xbb\xbf") {
+            scanner.at += 3;
+        }
         while scanner.next_token().is_some() {
             let start = scanner.at;
             scanner.at = export_line(text, start).unwrap_or(start);
@@ -93,12 +98,12 @@ impl<S: Sink> Decoder<'_, S> {
             let error = broken.error;
             self.verdict = Verdict::Events;
             // A line that starts with a brace starts anew: one bad line of many costs that line.
-            let next = memchr::memmem::find(&text[error.at.max(start)..], b"\n{").map(|found| error.at.max(start) + found + 1);
-            let end = next.unwrap_or(text.len());
+            let resume = error.at.max(start);
+            let end = memchr::memmem::find(&text[resume..], b"\n{").map_or(text.len(), |found| resume + found + 1);
             let reason = if error.what.is_empty() {
-                not_json(text, start)
+                not_json(&text[self.base..], start - self.base)
             } else {
-                format!("not valid JSON at byte {}: {}", error.at, error.what)
+                format!("not valid JSON at byte {}: {}", error.at - self.base, error.what)
             };
             self.sink.rejected(text, broken.from..end, reason);
             scanner.at = end;
@@ -144,7 +149,7 @@ impl<S: Sink> Decoder<'_, S> {
             let mut ahead = scanner.clone();
             let value = ahead.skip_value().map_err(|error| Broken { error, from })?;
             if let Err(error) = simdutf8::compat::from_utf8(&self.text[value.clone()]) {
-                let reason = format!("invalid UTF-8 at byte {}", value.start + error.valid_up_to());
+                let reason = format!("invalid UTF-8 at byte {}", value.start - self.base + error.valid_up_to());
                 self.sink.rejected(self.text, value, reason);
                 scanner.at = ahead.at;
                 return Ok(());

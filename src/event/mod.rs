@@ -24,3 +24,9 @@ pub mod batch;
 
 /// Rows back to records.
 pub mod rebuild;
+
+/// The order of rows, and copies.
+pub mod sort;
+
+/// Objects in, sorted record batches out.
+pub mod chunk;

@@ -1,0 +1,260 @@
+//! Objects in, sorted record batches out: the whole of `event` behind one type.
+
+use arrow::buffer::Buffer;
+use arrow::error::ArrowError;
+
+use super::batch::Rows;
+use super::decode::{self, Sink, Verdict};
+use super::flatten::{Flattener, Provenance, Refusal};
+use super::inflate::{InflateError, Inflater, likely_size};
+use super::scan::{StringSpan, SyntaxError, unescape};
+use super::sort::{self, Grouping, RecordSpan, Sorted};
+use crate::schema::known;
+
+/// What is known of an object beside its bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    /// The URL, which every row keeps.
+    pub url: &'a str,
+    /// The account in the key.
+    pub account: Option<&'a str>,
+    /// The Region in the key.
+    pub region: Option<&'a str>,
+    /// The path day in the key, days since 1970.
+    pub day: Option<i64>,
+}
+
+/// A row that was just made, for whoever decides whether to keep it.
+#[derive(Debug, Clone, Copy)]
+pub struct Candidate<'a> {
+    /// `event_time`, microseconds since 1970, UTC.
+    pub time: Option<i64>,
+    /// `account`.
+    pub account: Option<&'a str>,
+    /// `region`.
+    pub region: Option<&'a str>,
+}
+
+/// Input that became no row, verbatim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reject {
+    /// The record's number in its object, from 1; `None` where the object as a whole is meant.
+    pub record: Option<u64>,
+    /// The byte of the inflated object at which `data` starts; `None` where the object could not be inflated.
+    pub byte: Option<u64>,
+    /// Why, lower-case without a full stop.
+    pub reason: String,
+    /// The input: a record's text, or the object's bytes as stored where `byte` is `None`.
+    pub data: Vec<u8>,
+}
+
+/// What became of an object. `records = rows + filtered + rejects with a record number`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Records found.
+    pub records: u64,
+    /// Records that became rows.
+    pub rows: u64,
+    /// Records that were not wanted.
+    pub filtered: u64,
+    /// What was refused.
+    pub rejects: Vec<Reject>,
+    /// What else the object was, if it held no events: a digest, an AWS Config delivery.
+    pub foreign: Option<&'static str>,
+    /// Bytes of the object's text.
+    pub inflated_bytes: u64,
+}
+
+/// A bounded number of objects on their way to record batches.
+///
+/// The text of all of them lies in one buffer whose size is set once; [`Chunk::has_room`] says when it is time to
+/// [`Chunk::finish`]. An object larger than the buffer is taken all the same when the chunk is empty.
+pub struct Chunk {
+    arena: Vec<u8>,
+    arena_bytes: usize,
+    rows: Rows,
+    spans: Vec<RecordSpan>,
+    /// The path day of every object, by the number that the spans use.
+    days: Vec<Option<i64>>,
+    flattener: Flattener,
+    inflater: Inflater,
+}
+
+impl Chunk {
+    /// A chunk for about `arena_bytes` of inflated text.
+    pub fn new(arena_bytes: usize) -> Self {
+        Chunk {
+            arena: Vec::with_capacity(arena_bytes),
+            arena_bytes,
+            rows: Rows::default(),
+            spans: Vec::new(),
+            days: Vec::new(),
+            flattener: Flattener::default(),
+            inflater: Inflater::default(),
+        }
+    }
+
+    /// Whether no row is in it.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Whether the object `data` can be added within the bounds.
+    pub fn has_room(&self, data: &[u8]) -> bool {
+        // The builders' own bytes count as text does: records of few bytes each would else outgrow the bounds.
+        let used = self.arena.len().max(self.rows.memory_bytes() / 2);
+        self.days.is_empty() || used.saturating_add(likely_size(data)) <= self.arena_bytes
+    }
+
+    /// Decodes and flattens an object. Its text may be `limit_bytes` long at most; `keep` decides on every row.
+    pub fn object(
+        &mut self,
+        data: &[u8],
+        source: &Source<'_>,
+        limit_bytes: usize,
+        keep: &mut dyn FnMut(&Candidate<'_>) -> bool,
+    ) -> Outcome {
+        let base = self.arena.len();
+        if let Err(error) = self.inflater.inflate(data, limit_bytes, &mut self.arena) {
+            let data = data.to_vec();
+            let reject = Reject { record: None, byte: None, reason: refusal(&error), data };
+            return Outcome { rejects: vec![reject], ..Outcome::default() };
+        }
+        let number = u32::try_from(self.days.len()).unwrap_or(u32::MAX);
+        self.days.push(source.day);
+        let is_utf8 = simdutf8::basic::from_utf8(&self.arena[base..]).is_ok();
+        let provenance = Provenance::new(&mut self.rows, source.url, source.account, source.region);
+        let mut flattening = Flattening {
+            base,
+            object: number,
+            rows: &mut self.rows,
+            spans: &mut self.spans,
+            flattener: &mut self.flattener,
+            provenance: &provenance,
+            keep,
+            embedded: Vec::new(),
+            outcome: Outcome { inflated_bytes: (self.arena.len() - base) as u64, ..Outcome::default() },
+        };
+        let verdict = decode::decode(&self.arena, base, is_utf8, &mut flattening);
+        for (string, record) in std::mem::take(&mut flattening.embedded) {
+            let at = self.arena.len();
+            let mut text = Vec::with_capacity(string.inner.len());
+            let readable = unescape(&self.arena[string.inner.clone()], &mut text);
+            self.arena.append(&mut text);
+            flattening.wrapped(&self.arena, at, readable, string, record);
+        }
+        let mut outcome = flattening.outcome;
+        if let Verdict::Foreign(what) = verdict {
+            outcome.foreign = Some(what);
+        }
+        outcome
+    }
+
+    /// The rows, without duplicates, grouped by what `grouping` says and sorted by account, Region, event time and
+    /// event id within a group. The chunk is empty afterwards.
+    ///
+    /// # Errors
+    /// Where Arrow refuses the columns, which would be a defect of this program.
+    pub fn finish(&mut self, grouping: Grouping) -> Result<Sorted, ArrowError> {
+        let rows = std::mem::take(&mut self.rows);
+        let arena = std::mem::take(&mut self.arena);
+        let order = sort::order(&rows, &arena, &self.spans, &self.days, grouping);
+        let objects = self.days.len();
+        self.spans.clear();
+        self.days.clear();
+        let arena = Buffer::from_vec(arena);
+        let sorted = order.gather(rows, &arena, objects)?;
+        // The text is needed until its rows are written; the next chunk's is another buffer.
+        self.arena = Vec::with_capacity(self.arena_bytes);
+        Ok(sorted)
+    }
+}
+
+fn refusal(error: &InflateError) -> String {
+    match error {
+        InflateError::TooLarge { .. } => format!("{error}, which --max-object-size forbids"),
+        InflateError::Damaged { .. } => error.to_string(),
+    }
+}
+
+/// The sink that flattens.
+struct Flattening<'a, 'k> {
+    base: usize,
+    object: u32,
+    rows: &'a mut Rows,
+    spans: &'a mut Vec<RecordSpan>,
+    flattener: &'a mut Flattener,
+    provenance: &'a Provenance,
+    keep: &'a mut (dyn FnMut(&Candidate<'_>) -> bool + 'k),
+    embedded: Vec<(StringSpan, u64)>,
+    outcome: Outcome,
+}
+
+impl Flattening<'_, '_> {
+    fn flatten(&mut self, arena: &[u8], at: usize, record: u64) -> Result<usize, SyntaxError> {
+        let number = i64::try_from(record).unwrap_or(i64::MAX);
+        let flattened = self.flattener.record(arena, at, number, self.provenance, self.rows);
+        let end = match flattened {
+            Ok(end) => end,
+            Err(Refusal::Syntax(error)) => return Err(error),
+            Err(Refusal::NotAnEvent { end, reason }) => {
+                self.reject(arena, at..end, reason, Some(record));
+                return Ok(end);
+            }
+        };
+        let row = self.rows.len() - 1;
+        let text = |column| self.rows.text(arena, column, row);
+        let (account, region) = (text(const { known("account") }), text(const { known("region") }));
+        let candidate = Candidate {
+            time: self.rows.number(const { known("event_time") }, row),
+            account: account.as_ref().and_then(|text| std::str::from_utf8(text.bytes()).ok()),
+            region: region.as_ref().and_then(|text| std::str::from_utf8(text.bytes()).ok()),
+        };
+        if (self.keep)(&candidate) {
+            self.outcome.rows += 1;
+            self.spans.push(RecordSpan { start: at, end, object: self.object });
+        } else {
+            self.outcome.filtered += 1;
+            self.rows.drop_last_row();
+        }
+        Ok(end)
+    }
+
+    /// Flattens a record that was the content of `string`, and now stands at the end of the arena.
+    fn wrapped(&mut self, arena: &[u8], at: usize, readable: bool, string: StringSpan, record: u64) {
+        let checked = if readable {
+            decode::embedded_event(arena, at)
+        } else {
+            Err("the wrapped event holds half a surrogate pair".into())
+        };
+        let flattened =
+            checked.and_then(|()| self.flatten(arena, at, record).map(drop).map_err(|error| error.what.into()));
+        if let Err(reason) = flattened {
+            self.reject(arena, string.inner, reason, Some(record));
+        }
+    }
+
+    fn reject(&mut self, text: &[u8], range: std::ops::Range<usize>, reason: String, record: Option<u64>) {
+        let byte = Some((range.start - self.base) as u64);
+        self.outcome.rejects.push(Reject { record, byte, reason, data: text[range].to_vec() });
+    }
+}
+
+impl Sink for Flattening<'_, '_> {
+    fn record(&mut self, text: &[u8], at: usize) -> Result<usize, SyntaxError> {
+        let record = self.outcome.records + 1;
+        let end = self.flatten(text, at, record)?;
+        self.outcome.records = record;
+        Ok(end)
+    }
+
+    fn embedded(&mut self, _text: &[u8], string: StringSpan) {
+        self.outcome.records += 1;
+        self.embedded.push((string, self.outcome.records));
+    }
+
+    fn rejected(&mut self, text: &[u8], range: std::ops::Range<usize>, reason: String) {
+        self.outcome.records += 1;
+        self.reject(text, range, reason, Some(self.outcome.records));
+    }
+}

@@ -1,0 +1,314 @@
+//! The order of rows, and which of them are copies.
+//!
+//! Rows are ordered by (account, Region, event time, event id, object, record): the last two only make the order total, so
+//! that the same objects give the same files. Two trails that cover the same account deliver every event twice, in
+//! different objects; copies agree in account, Region, time and id, so they are neighbours in this order. Of copies with
+//! equal content the first is kept. The same id with different content is kept, and counted as a conflict.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
+use arrow::buffer::Buffer;
+use arrow::compute::take;
+use arrow::error::ArrowError;
+
+use super::batch::{Rows, nulls};
+use super::scan::Scanner;
+use super::time;
+use crate::schema::{COLUMNS, arrow_schema, known};
+
+const EVENT_TIME: usize = known("event_time");
+const EVENT_ID: usize = known("event_id");
+const ACCOUNT: usize = known("account");
+const REGION: usize = known("region");
+
+/// Where a row's record stands in the arena, and which object of the chunk it came from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RecordSpan {
+    pub start: usize,
+    pub end: usize,
+    pub object: u32,
+}
+
+/// What rows of one group have in common: one group becomes one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grouping {
+    /// The event date.
+    pub date: bool,
+    /// The account.
+    pub account: bool,
+    /// The Region.
+    pub region: bool,
+}
+
+/// Rows that belong into one file, sorted.
+#[derive(Debug, Clone)]
+pub struct Group {
+    /// The event date `YYYY-MM-DD`, where the grouping has it and the rows have one.
+    pub date: Option<String>,
+    /// The account, where the grouping has it and the rows have one.
+    pub account: Option<String>,
+    /// The Region, where the grouping has it and the rows have one.
+    pub region: Option<String>,
+    /// The columns of [`COLUMNS`].
+    pub batch: RecordBatch,
+}
+
+/// The rows of a chunk.
+#[derive(Debug, Clone, Default)]
+pub struct Sorted {
+    /// One a file, in the order of their group values.
+    pub groups: Vec<Group>,
+    /// Rows left out as copies of others, by object in the order the chunk was given them.
+    pub duplicates: Vec<u64>,
+    /// Rows kept although another has the same account and event id: their content differs.
+    pub conflicts: u64,
+}
+
+/// The values rows are grouped and first sorted by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Place {
+    /// Days since 1970.
+    date: Option<i64>,
+    account: Option<Box<[u8]>>,
+    region: Option<Box<[u8]>>,
+}
+
+struct Key {
+    place: u32,
+    time: Option<i64>,
+    id: u128,
+    row: u32,
+}
+
+/// The rows to keep, in order.
+pub(super) struct Order {
+    /// For each group its values and the rows in it.
+    groups: Vec<(Place, Vec<u32>)>,
+    duplicates: Vec<u64>,
+    conflicts: u64,
+}
+
+/// Works out the order of `rows`, whose record `i` stands at `spans[i]`; `days` has the path day of each object.
+pub(super) fn order(
+    rows: &Rows,
+    arena: &[u8],
+    spans: &[RecordSpan],
+    days: &[Option<i64>],
+    grouping: Grouping,
+) -> Order {
+    let (places, mut keys) = keys(rows, arena, spans, days, grouping);
+    keys.sort_unstable_by(|left, right| {
+        (left.place, left.time, left.id, left.row).cmp(&(right.place, right.time, right.id, right.row))
+    });
+    let mut order = Order { groups: Vec::new(), duplicates: vec![0; days.len()], conflicts: 0 };
+    let mut start = 0;
+    while start < keys.len() {
+        let same = |key: &&Key| {
+            let first = &keys[start];
+            (key.place, key.time, key.id) == (first.place, first.time, first.id)
+        };
+        let end = start + keys[start..].iter().take_while(same).count();
+        let kept = distinct(rows, arena, spans, &keys[start..end], &mut order);
+        let place = &places[keys[start].place as usize];
+        let group = Place {
+            date: place.date.filter(|_| grouping.date),
+            account: place.account.clone().filter(|_| grouping.account),
+            region: place.region.clone().filter(|_| grouping.region),
+        };
+        match order.groups.last_mut() {
+            Some((last, members)) if *last == group => members.extend(kept),
+            _ => order.groups.push((group, kept)),
+        }
+        start = end;
+    }
+    order
+}
+
+/// The rows of a run of equal keys that are not copies of one before them.
+fn distinct(rows: &Rows, arena: &[u8], spans: &[RecordSpan], run: &[Key], order: &mut Order) -> Vec<u32> {
+    let text = |row: u32| &arena[spans[row as usize].start..spans[row as usize].end];
+    let mut kept: Vec<u32> = Vec::with_capacity(1);
+    if let [only] = run {
+        kept.push(only.row);
+        return kept;
+    }
+    let mut texts = HashSet::new();
+    let (different, same): (Vec<u32>, Vec<u32>) =
+        run.iter().map(|key| key.row).partition(|&row| texts.insert(text(row)));
+    let mut contents = HashSet::new();
+    let mut copies = same;
+    for &row in &different {
+        if different.len() == 1 || contents.insert(content(text(row))) {
+            kept.push(row);
+        } else {
+            copies.push(row);
+        }
+    }
+    for row in copies {
+        order.duplicates[spans[row as usize].object as usize] += 1;
+    }
+    if rows.text(arena, EVENT_ID, run[0].row as usize).is_some() {
+        order.conflicts += kept.len() as u64 - 1;
+    }
+    kept
+}
+
+/// What two records have in common exactly if they are equal as JSON values, however they are laid out: the value, and
+/// every string and number as it is spelled, since a parsed number may have lost digits. Text that `serde_json` cannot
+/// read (half surrogate pairs, nesting beyond its limit) is equal only to itself.
+fn content(text: &[u8]) -> Vec<u8> {
+    let Ok(value) = serde_json::from_slice::<serde_json::Value>(text) else { return text.to_vec() };
+    let mut scalars: Vec<&[u8]> = Vec::new();
+    let mut scanner = Scanner::new(text, 0);
+    while let Some(byte) = scanner.next_token() {
+        let start = scanner.at;
+        if matches!(byte, b'{' | b'}' | b'[' | b']' | b',' | b':') {
+            scanner.at += 1;
+        } else if scanner.skip_value().is_ok() {
+            scalars.push(&text[start..scanner.at]);
+        } else {
+            return text.to_vec();
+        }
+    }
+    scalars.sort_unstable();
+    // Keys come out sorted: serde_json's maps are ordered by key.
+    let mut content = value.to_string().into_bytes();
+    for scalar in scalars {
+        content.push(0);
+        content.extend_from_slice(scalar);
+    }
+    content
+}
+
+/// The distinct places in order, and a key for every row.
+fn keys(
+    rows: &Rows,
+    arena: &[u8],
+    spans: &[RecordSpan],
+    days: &[Option<i64>],
+    grouping: Grouping,
+) -> (Vec<Place>, Vec<Key>) {
+    let mut numbers: HashMap<Place, u32> = HashMap::new();
+    let mut last: Option<(Place, u32)> = None;
+    let mut keys = Vec::with_capacity(rows.len());
+    for (row, span) in spans.iter().enumerate() {
+        let time = rows.number(EVENT_TIME, row);
+        let date = if grouping.date {
+            time.map(time::day).or_else(|| days.get(span.object as usize).copied().flatten())
+        } else {
+            None
+        };
+        let account = rows.text(arena, ACCOUNT, row);
+        let region = rows.text(arena, REGION, row);
+        let account = account.as_ref().map(|text| text.bytes());
+        let region = region.as_ref().map(|text| text.bytes());
+        let number = match &last {
+            Some((place, number))
+                if place.date == date
+                    && place.account.as_deref() == account
+                    && place.region.as_deref() == region =>
+            {
+                *number
+            }
+            _ => {
+                let place = Place { date, account: account.map(Box::from), region: region.map(Box::from) };
+                let next = numbers.len() as u32;
+                let number = *numbers.entry(place.clone()).or_insert(next);
+                last = Some((place, number));
+                number
+            }
+        };
+        let id = match rows.text(arena, EVENT_ID, row) {
+            Some(id) => id_key(id.bytes()),
+            // Records of version 1.0 have no id: equal text is all that can make them copies.
+            None => hash(&arena[span.start..span.end]),
+        };
+        keys.push(Key { place: number, time, id, row: row as u32 });
+    }
+    let mut places: Vec<(Place, u32)> = numbers.into_iter().collect();
+    // What rows are grouped by comes first, so that a group's rows are neighbours.
+    places.sort_unstable_by(|(left, _), (right, _)| {
+        let by = |place: &Place| {
+            (
+                place.date,
+                place.account.clone().filter(|_| grouping.account),
+                place.region.clone().filter(|_| grouping.region),
+                place.account.clone(),
+                place.region.clone(),
+            )
+        };
+        by(left).cmp(&by(right))
+    });
+    let mut ranks = vec![0; places.len()];
+    for (rank, (_, number)) in places.iter().enumerate() {
+        ranks[*number as usize] = rank as u32;
+    }
+    for key in &mut keys {
+        key.place = ranks[key.place as usize];
+    }
+    (places.into_iter().map(|(place, _)| place).collect(), keys)
+}
+
+/// A number that orders event ids: a UUID's own value, so that rows of one second are in the order of their ids.
+fn id_key(id: &[u8]) -> u128 {
+    if id.len() != 36 {
+        return hash(id);
+    }
+    let mut value = 0u128;
+    for (at, &byte) in id.iter().enumerate() {
+        if matches!(at, 8 | 13 | 18 | 23) {
+            if byte != b'-' {
+                return hash(id);
+            }
+            continue;
+        }
+        let digit = match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'a'..=b'f' => byte - b'a' + 10,
+            _ => return hash(id),
+        };
+        value = value << 4 | u128::from(digit);
+    }
+    value
+}
+
+fn hash(bytes: &[u8]) -> u128 {
+    // `DefaultHasher::new` has fixed keys, so the order is the same in every run.
+    let mut first = DefaultHasher::new();
+    bytes.hash(&mut first);
+    let mut second = first.clone();
+    0x9e37_79b9u32.hash(&mut second);
+    u128::from(first.finish()) << 64 | u128::from(second.finish())
+}
+
+impl Order {
+    /// Gathers the kept rows into one batch a group. `objects` is the number of objects of the chunk.
+    pub(super) fn gather(self, rows: Rows, arena: &Buffer, objects: usize) -> Result<Sorted, ArrowError> {
+        let columns = rows.finish(arena.clone())?;
+        let mut sorted = Sorted { groups: Vec::new(), duplicates: self.duplicates, conflicts: self.conflicts };
+        sorted.duplicates.resize(objects, 0);
+        let text = |bytes: Option<Box<[u8]>>| bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        for (place, members) in self.groups {
+            let indices = UInt32Array::from(members);
+            let arrays: Vec<ArrayRef> = columns
+                .iter()
+                .enumerate()
+                .map(|(column, array)| match array {
+                    Some(array) => take(array, &indices, None),
+                    None => Ok(nulls(column, indices.len())),
+                })
+                .collect::<Result<_, _>>()?;
+            debug_assert_eq!(arrays.len(), COLUMNS.len());
+            sorted.groups.push(Group {
+                date: place.date.and_then(time::format_day),
+                account: text(place.account),
+                region: text(place.region),
+                batch: RecordBatch::try_new(Arc::clone(&arrow_schema()), arrays)?,
+            });
+        }
+        Ok(sorted)
+    }
+}
