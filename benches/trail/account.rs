@@ -482,6 +482,7 @@ impl Names<'_> {
                 // The same whenever the same names are.
                 "stack-id" => Rng::of(hash(self.prefix), &[]).uuid(to),
                 "vpc-id" => Rng::of(hash(self.subnet), &[]).hex(to, 17),
+                "epoch" => to.push_str(&scene.time.to_string()),
                 "epoch-ms" => to.push_str(&(scene.time * 1000 + rng.below(1000) as i64).to_string()),
                 "iso-ms" => to.push_str(&iso(scene.time).replace('Z', ".000")),
                 "java-time" => {

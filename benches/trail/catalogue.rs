@@ -155,10 +155,10 @@ pub const ACTIONS: &[Action] = &[
     action("monitoring", "PutMetricAlarm", Workload, Write, 4).version("1.11", "2010-08-01")
         .sends(r#"{"alarmName":"<function>-errors","namespace":"AWS/Lambda","metricName":"Errors","threshold":<n:90>.0,"period":60,"evaluationPeriods":3,"comparisonOperator":"GreaterThanOrEqualToThreshold","statistic":"Sum","dimensions":[{"name":"FunctionName","value":"<function>"}]}"#),
     action("codeguru-profiler", "ConfigureAgent", Workload, Write, 8).version("1.08", "")
-        .sends(r#"{"profilingGroupName":"<prefix>-profiling","fleetInstanceId":"<instance>","metadata":{"ComputePlatform":"AWSLambda","AgentId":"<uuid>","AwsRequestId":"<uuid>"}}"#)
-        .answers(r#"{"configuration":{"shouldProfile":true,"periodInSeconds":300,"agentParameters":{"SamplingIntervalInMilliseconds":"1000","MinimumTimeForReportingInMilliseconds":"60000"}}}"#),
+        .sends(r#"{"fleetInstanceId":"<instance>","profilingGroupName":"<prefix>-profiling"}"#)
+        .answers(r#"{"periodInSeconds":300,"shouldProfile":true}"#),
     action("codeguru-profiler", "PostAgentProfile", Workload, Write, 8).version("1.08", "")
-        .sends(r#"{"profilingGroupName":"<prefix>-profiling","profileToken":"<uuid>","contentType":"application/x-amzn-ion"}"#),
+        .sends(r#"{"profileToken":"<upper:20>","profilingGroupName":"<prefix>-profiling"}"#),
     // People in the console: reads, and sign-in beside them.
     action("ec2", "DescribeInstances", Person, Read, 120)
         .sends(r#"{"maxResults":1000,"instancesSet":{},"filterSet":{"items":[{"name":"instance-state-name","valueSet":{"items":[{"value":"pending"},{"value":"running"},{"value":"stopping"},{"value":"stopped"}]}}]}}"#),
@@ -213,12 +213,12 @@ pub const ACTIONS: &[Action] = &[
         .answers(CREDENTIALS).on(ROLE),
     action("codeguru-reviewer", "AssociateRepository", Deployer, Write, 4).version("1.08", "")
         .sends(r#"{"ClientRequestToken":"<uuid>","Repository":{"CodeCommit":{"Name":"<prefix>"}}}"#)
-        .answers(r#"{"RepositoryAssociation":{"AssociationArn":"arn:aws:codeguru-reviewer:<region>:<account>:association:<uuid>","AssociationId":"<uuid>","CreatedTimeStamp":<epoch-ms>.0,"LastUpdatedTimeStamp":<epoch-ms>.0,"Name":"<prefix>","Owner":"<account>","ProviderType":"CodeCommit","State":"Associating","StateReason":"Pending Repository Association"}}"#),
+        .answers(r#"{"RepositoryAssociation":{"AssociationArn":"arn:aws:codeguru-reviewer:<region>:<account>:association:<uuid>","AssociationId":"<uuid>","CreatedTimeStamp":<epoch>.204,"LastUpdatedTimeStamp":<epoch>.204,"Name":"<prefix>","Owner":"<account>","ProviderType":"CodeCommit","State":"Associating","StateReason":"Pending Repository Association"}}"#),
     action("devops-guru", "UpdateResourceCollection", Deployer, Write, 3).version("1.08", "")
         .sends(r#"{"Action":"ADD","ResourceCollection":{"CloudFormation":{"StackNames":["<prefix>-stack"]}}}"#),
     action("codestar", "CreateProject", Deployer, Write, 2).version("1.08", "")
-        .sends(r#"{"clientRequestToken":"<uuid>","id":"<prefix>","name":"<prefix>","description":"AWS CodeStar created project","stackId":"arn:aws:cloudformation:<region>:<account>:stack/awscodestar-<prefix>/<uuid>"}"#)
-        .answers(r#"{"arn":"arn:aws:codestar:<region>:<account>:project/<prefix>","clientRequestToken":"<uuid>","id":"<prefix>","projectTemplateId":"arn:aws:codestar:<region>::project-template/codecommit-webapp-python-lambda"}"#),
+        .sends(r#"{"clientRequestToken":"arn:aws:cloudformation:<region>:<account>:stack/awscodestar-<prefix>/<stack-id>","id":"<prefix>","stackId":"arn:aws:cloudformation:<region>:<account>:stack/awscodestar-<prefix>/<stack-id>","description":"","name":"<prefix>","projectTemplateId":"arn:aws:codestar:<region>::project-template/web-app"}"#)
+        .answers(r#"{"projectTemplateId":"arn:aws:codestar:<region>::project-template/web-app","arn":"arn:aws:codestar:<region>:<account>:project/<prefix>","clientRequestToken":"arn:aws:cloudformation:<region>:<account>:stack/awscodestar-<prefix>/<stack-id>","id":"<prefix>"}"#),
     action("cloudformation", "DescribeStackEvents", Deployer, Read, 40).version("1.11", "")
         .sends(r#"{"stackName":"arn:aws:cloudformation:<region>:<account>:stack/<prefix>-stack/<stack-id>"}"#),
     action("cloudfront", "UpdateDistribution2020_05_31", Deployer, Write, 3).global().version("1.11", "2020_05_31")
