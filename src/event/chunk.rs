@@ -8,7 +8,7 @@ use super::decode::{self, Sink, Verdict};
 use super::flatten::{Flattener, Provenance, Refusal};
 use super::inflate::{InflateError, Inflater, likely_size};
 use super::scan::{StringSpan, SyntaxError, unescape};
-use super::sort::{self, Grouping, RecordSpan, Sorted};
+use super::sort::{self, Group, Grouping, RecordSpan, Tally};
 use crate::schema::known;
 
 /// What is known of an object beside its bytes.
@@ -115,13 +115,13 @@ impl Chunk {
         keep: &mut dyn FnMut(&Candidate<'_>) -> bool,
     ) -> Outcome {
         let base = self.arena.len();
+        let number = u32::try_from(self.days.len()).unwrap_or(u32::MAX);
+        self.days.push(source.day);
         if let Err(error) = self.inflater.inflate(data, limit_bytes, &mut self.arena) {
             let data = data.to_vec();
             let reject = Reject { record: None, byte: None, reason: refusal(&error), data };
             return Outcome { rejects: vec![reject], ..Outcome::default() };
         }
-        let number = u32::try_from(self.days.len()).unwrap_or(u32::MAX);
-        self.days.push(source.day);
         let is_utf8 = simdutf8::basic::from_utf8(&self.arena[base..]).is_ok();
         let provenance = Provenance::new(&mut self.rows, source.url, source.account, source.region);
         let mut flattening = Flattening {
@@ -150,23 +150,28 @@ impl Chunk {
         outcome
     }
 
-    /// The rows, without duplicates, grouped by what `grouping` says and sorted by account, Region, event time and
-    /// event id within a group. The chunk is empty afterwards.
+    /// Hands the rows to `each`, without duplicates, one group after the other: grouped by what `grouping` says and
+    /// sorted by account, Region, event time and event id within a group. The chunk is empty afterwards.
     ///
     /// # Errors
-    /// Where Arrow refuses the columns, which would be a defect of this program.
-    pub fn finish(&mut self, grouping: Grouping) -> Result<Sorted, ArrowError> {
+    /// What `each` fails with, and where Arrow refuses the columns, which would be a defect of this program.
+    pub fn finish<E: From<ArrowError>>(
+        &mut self,
+        grouping: Grouping,
+        mut each: impl FnMut(Group) -> Result<(), E>,
+    ) -> Result<Tally, E> {
         let rows = std::mem::take(&mut self.rows);
-        let arena = std::mem::take(&mut self.arena);
-        let order = sort::order(&rows, &arena, &self.spans, &self.days, grouping);
-        let objects = self.days.len();
+        let text = std::mem::take(&mut self.arena);
+        let order = sort::order(&rows, &text, &self.spans, &self.days, grouping);
         self.spans.clear();
         self.days.clear();
-        let arena = Buffer::from_vec(arena);
-        let sorted = order.gather(rows, &arena, objects)?;
-        // The text is needed until its rows are written; the next chunk's is another buffer.
-        self.arena = Vec::with_capacity(self.arena_bytes);
-        Ok(sorted)
+        let text = Buffer::from_vec(text);
+        let done = order.gather(rows, &text, &mut each);
+        // The same memory serves again, unless somebody has kept a batch.
+        self.arena = text.into_vec().unwrap_or_default();
+        self.arena.clear();
+        self.arena.reserve(self.arena_bytes);
+        done
     }
 }
 

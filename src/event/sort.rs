@@ -7,7 +7,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::buffer::Buffer;
@@ -17,7 +16,7 @@ use arrow::error::ArrowError;
 use super::batch::{Rows, nulls};
 use super::scan::Scanner;
 use super::time;
-use crate::schema::{COLUMNS, arrow_schema, known};
+use crate::schema::{arrow_schema, known};
 
 const EVENT_TIME: usize = known("event_time");
 const EVENT_ID: usize = known("event_id");
@@ -56,11 +55,9 @@ pub struct Group {
     pub batch: RecordBatch,
 }
 
-/// The rows of a chunk.
-#[derive(Debug, Clone, Default)]
-pub struct Sorted {
-    /// One a file, in the order of their group values.
-    pub groups: Vec<Group>,
+/// What became of a chunk's rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
     /// Rows left out as copies of others, by object in the order the chunk was given them.
     pub duplicates: Vec<u64>,
     /// Rows kept although another has the same account and event id: their content differs.
@@ -87,8 +84,7 @@ struct Key {
 pub(super) struct Order {
     /// For each group its values and the rows in it.
     groups: Vec<(Place, Vec<u32>)>,
-    duplicates: Vec<u64>,
-    conflicts: u64,
+    tally: Tally,
 }
 
 /// Works out the order of `rows`, whose record `i` stands at `spans[i]`; `days` has the path day of each object.
@@ -103,7 +99,8 @@ pub(super) fn order(
     keys.sort_unstable_by(|left, right| {
         (left.place, left.time, left.id, left.row).cmp(&(right.place, right.time, right.id, right.row))
     });
-    let mut order = Order { groups: Vec::new(), duplicates: vec![0; days.len()], conflicts: 0 };
+    let tally = Tally { duplicates: vec![0; days.len()], conflicts: 0 };
+    let mut order = Order { groups: Vec::new(), tally };
     let mut start = 0;
     while start < keys.len() {
         let same = |key: &&Key| {
@@ -111,7 +108,7 @@ pub(super) fn order(
             (key.place, key.time, key.id) == (first.place, first.time, first.id)
         };
         let end = start + keys[start..].iter().take_while(same).count();
-        let kept = distinct(rows, arena, spans, &keys[start..end], &mut order);
+        let kept = distinct(rows, arena, spans, &keys[start..end], &mut order.tally);
         let place = &places[keys[start].place as usize];
         let group = Place {
             date: place.date.filter(|_| grouping.date),
@@ -128,7 +125,7 @@ pub(super) fn order(
 }
 
 /// The rows of a run of equal keys that are not copies of one before them.
-fn distinct(rows: &Rows, arena: &[u8], spans: &[RecordSpan], run: &[Key], order: &mut Order) -> Vec<u32> {
+fn distinct(rows: &Rows, arena: &[u8], spans: &[RecordSpan], run: &[Key], tally: &mut Tally) -> Vec<u32> {
     let text = |row: u32| &arena[spans[row as usize].start..spans[row as usize].end];
     let mut kept: Vec<u32> = Vec::with_capacity(1);
     if let [only] = run {
@@ -148,10 +145,10 @@ fn distinct(rows: &Rows, arena: &[u8], spans: &[RecordSpan], run: &[Key], order:
         }
     }
     for row in copies {
-        order.duplicates[spans[row as usize].object as usize] += 1;
+        tally.duplicates[spans[row as usize].object as usize] += 1;
     }
     if rows.text(arena, EVENT_ID, run[0].row as usize).is_some() {
-        order.conflicts += kept.len() as u64 - 1;
+        tally.conflicts += kept.len() as u64 - 1;
     }
     kept
 }
@@ -285,30 +282,29 @@ fn hash(bytes: &[u8]) -> u128 {
 }
 
 impl Order {
-    /// Gathers the kept rows into one batch a group. `objects` is the number of objects of the chunk.
-    pub(super) fn gather(self, rows: Rows, arena: &Buffer, objects: usize) -> Result<Sorted, ArrowError> {
+    /// Gathers the kept rows into one batch a group.
+    pub(super) fn gather<E: From<ArrowError>>(
+        self,
+        rows: Rows,
+        arena: &Buffer,
+        each: &mut impl FnMut(Group) -> Result<(), E>,
+    ) -> Result<Tally, E> {
         let columns = rows.finish(arena.clone())?;
-        let mut sorted = Sorted { groups: Vec::new(), duplicates: self.duplicates, conflicts: self.conflicts };
-        sorted.duplicates.resize(objects, 0);
         let text = |bytes: Option<Box<[u8]>>| bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         for (place, members) in self.groups {
             let indices = UInt32Array::from(members);
-            let arrays: Vec<ArrayRef> = columns
-                .iter()
-                .enumerate()
-                .map(|(column, array)| match array {
-                    Some(array) => take(array, &indices, None),
-                    None => Ok(nulls(column, indices.len())),
-                })
-                .collect::<Result<_, _>>()?;
-            debug_assert_eq!(arrays.len(), COLUMNS.len());
-            sorted.groups.push(Group {
+            let gathered = columns.iter().enumerate().map(|(column, array)| match array {
+                Some(array) => take(array, &indices, None),
+                None => Ok(nulls(column, indices.len())),
+            });
+            let arrays = gathered.collect::<Result<Vec<ArrayRef>, ArrowError>>()?;
+            each(Group {
                 date: place.date.and_then(time::format_day),
                 account: text(place.account),
                 region: text(place.region),
-                batch: RecordBatch::try_new(Arc::clone(&arrow_schema()), arrays)?,
-            });
+                batch: RecordBatch::try_new(arrow_schema(), arrays)?,
+            })?;
         }
-        Ok(sorted)
+        Ok(self.tally)
     }
 }

@@ -1,0 +1,2 @@
+/// JSON values for comparison.
+pub mod json;
