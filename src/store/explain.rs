@@ -11,10 +11,19 @@ use crate::error::Error;
 
 /// Says what an object store's failure means, with hints (`reading s3://…` is the caller's context).
 pub fn explain(error: object_store::Error) -> Error {
+    match &error {
+        object_store::Error::AlreadyExists { path, .. } => {
+            return Error::failed(format!("{path} exists already"));
+        }
+        object_store::Error::Precondition { path, .. } => {
+            return Error::failed(format!("{path} was changed meanwhile"));
+        }
+        _ => {}
+    }
     if let Some(wrong) = find::<WrongRegion>(&error) {
         return wrong_region(&wrong.to_string(), Some(&wrong.actual));
     }
-    if find::<NoCredentials>(&error).is_some() {
+    if let Some(error) = find::<NoCredentials>(&error) {
         return no_credentials(error);
     }
     if let Some(answer) = Answer::of(&error.to_string())
@@ -33,10 +42,6 @@ pub fn explain(error: object_store::Error) -> Error {
     }
     match error {
         object_store::Error::NotFound { path, .. } => Error::failed(format!("{path} does not exist")),
-        object_store::Error::AlreadyExists { path, .. } => Error::failed(format!("{path} exists already")),
-        object_store::Error::Precondition { path, .. } => {
-            Error::failed(format!("{path} was changed meanwhile"))
-        }
         object_store::Error::InvalidPath { source } => Error::failed(
             "there is an object whose key cannot be used",
         )
@@ -62,10 +67,26 @@ fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
     None
 }
 
-fn no_credentials(error: object_store::Error) -> Error {
-    Error::failed("no usable AWS credentials")
-        .caused_by(error)
-        .hint("looked for in this order: settings, environment, profile (AWS_PROFILE), web identity, container, instance role")
+fn no_credentials(error: &NoCredentials) -> Error {
+    let mut tried = chain(error.0.as_ref());
+    // The SDK's chain lists its attempts in lines, each with one of these sentences; what matters comes after it.
+    if let Some((_, attempts)) = tried.split_once("Attempted:") {
+        tried = attempts.trim().lines().map(str::trim).collect::<Vec<_>>().join("; ");
+    }
+    for sentence in
+        ["the credential provider was not enabled: ", "an error occurred while loading credentials: "]
+    {
+        tried = tried.replace(sentence, "");
+    }
+    let may_not_assume = tried.contains("sts:AssumeRole");
+    let error = Error::failed("no usable AWS credentials")
+        .caused_by(tried.replace("the credential provider was not enabled", "not set up"));
+    if may_not_assume {
+        return error
+            .hint("the role's trust policy and the identity's own policies must both allow sts:AssumeRole")
+            .hint("a trust policy may ask for an external ID (setting external_id)");
+    }
+    error
         .hint("`aws sts get-caller-identity` shows whether the AWS CLI finds any; `aws sso login` renews an SSO session")
         .hint("for a public bucket set AWS_SKIP_SIGNATURE=true")
 }
@@ -140,9 +161,10 @@ struct Answer {
 }
 
 impl Answer {
-    /// Reads `Error performing GET https://… in 3ms - Server returned … status code: 403 Forbidden: <Error>…`.
+    /// Reads `… Error performing GET https://… in 3ms - Server returned … status code: 403 Forbidden: <Error>…`.
     fn of(text: &str) -> Option<Answer> {
-        let (_, request) = text.split_once("Error performing ")?;
+        let (request, _) = text.split_once(" - Server returned ")?;
+        let (_, request) = request.rsplit_once("Error performing ")?;
         let mut words = request.split(' ');
         let (method, url) = (words.next()?.to_owned(), words.next()?.to_owned());
         let (_, status) = text.split_once("status code: ").unwrap_or(("", "200"));
