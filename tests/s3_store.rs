@@ -145,9 +145,9 @@ async fn missing_things_are_named() {
     let location = open(&server, "s3://trail/a/", &[]).await;
     assert_eq!(location.store.list_with_delimiter(Some(&location.prefix)).await.unwrap().objects.len(), 1);
     let error = explain(location.store.get(&key("a/gone.gz")).await.unwrap_err());
-    assert_eq!(error.chain(), format!("there is no object at {}/trail/a/gone.gz", server.endpoint));
+    assert_eq!(error.chain(), "there is no such object");
     let error = explain(location.store.head(&key("a/never")).await.unwrap_err());
-    assert_eq!(error.chain(), format!("there is no object at {}/trail/a/never", server.endpoint));
+    assert_eq!(error.chain(), "there is no such object");
 
     let error = list_error(&open(&server, "s3://no-such-bucket/", &[]).await).await;
     assert_eq!(error.chain(), "there is no such bucket");
