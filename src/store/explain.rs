@@ -162,7 +162,6 @@ fn local(error: object_store::Error, kind: io::ErrorKind) -> Error {
 }
 
 /// What S3 answered, as far as object_store's message tells: it hands the answer on as text only.
-#[derive(Debug, Default, PartialEq)]
 struct Answer {
     /// As in `GET`.
     method: String,
