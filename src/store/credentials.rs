@@ -90,8 +90,8 @@ pub(super) async fn provider(identity: Identity, sdk: &SdkConfig) -> CachedCrede
 
 /// No credentials could be had; the source says what was tried.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("no AWS credentials")]
-pub(super) struct NoCredentials(#[source] Arc<CredentialsError>);
+#[error("{0}")]
+pub(super) struct NoCredentials(pub(super) Arc<CredentialsError>);
 
 /// The SDK's credentials, as object_store asks for them: before every request.
 #[derive(Debug)]

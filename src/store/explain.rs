@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::io;
 
 use object_store::client::{HttpError, HttpErrorKind};
+use url::Url;
 
 use super::credentials::NoCredentials;
 use super::s3::{Unreachable, WrongRegion};
@@ -11,10 +12,19 @@ use crate::error::Error;
 
 /// Says what an object store's failure means, with hints (`reading s3://…` is the caller's context).
 pub fn explain(error: object_store::Error) -> Error {
+    match &error {
+        object_store::Error::AlreadyExists { path, .. } => {
+            return Error::failed(format!("{path} exists already"));
+        }
+        object_store::Error::Precondition { path, .. } => {
+            return Error::failed(format!("{path} was changed meanwhile"));
+        }
+        _ => {}
+    }
     if let Some(wrong) = find::<WrongRegion>(&error) {
         return wrong_region(&wrong.to_string(), Some(&wrong.actual));
     }
-    if find::<NoCredentials>(&error).is_some() {
+    if let Some(error) = find::<NoCredentials>(&error) {
         return no_credentials(error);
     }
     if let Some(answer) = Answer::of(&error.to_string())
@@ -23,20 +33,19 @@ pub fn explain(error: object_store::Error) -> Error {
         return explained;
     }
     if let Some(http) = find::<HttpError>(&error) {
-        let unreachable = find::<Unreachable>(&error).is_some();
-        let kind = http.kind();
-        return no_answer(error, unreachable, kind);
+        return no_answer(&error, http.kind());
+    }
+    if error.to_string().contains("redirect without LOCATION") {
+        return wrong_region("the bucket is in another Region", None);
+    }
+    if let object_store::Error::NotFound { path, .. } = error {
+        return Error::failed(format!("{path} does not exist"));
     }
     if let Some(io) = find::<io::Error>(&error) {
         let kind = io.kind();
         return local(error, kind);
     }
     match error {
-        object_store::Error::NotFound { path, .. } => Error::failed(format!("{path} does not exist")),
-        object_store::Error::AlreadyExists { path, .. } => Error::failed(format!("{path} exists already")),
-        object_store::Error::Precondition { path, .. } => {
-            Error::failed(format!("{path} was changed meanwhile"))
-        }
         object_store::Error::InvalidPath { source } => Error::failed(
             "there is an object whose key cannot be used",
         )
@@ -62,10 +71,26 @@ fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
     None
 }
 
-fn no_credentials(error: object_store::Error) -> Error {
-    Error::failed("no usable AWS credentials")
-        .caused_by(error)
-        .hint("looked for in this order: settings, environment, profile (AWS_PROFILE), web identity, container, instance role")
+fn no_credentials(error: &NoCredentials) -> Error {
+    let mut tried = chain(error.0.as_ref());
+    // The SDK's chain lists its attempts in lines, each with one of these sentences; what matters comes after it.
+    if let Some((_, attempts)) = tried.split_once("Attempted:") {
+        tried = attempts.trim().lines().map(str::trim).collect::<Vec<_>>().join("; ");
+    }
+    for sentence in
+        ["the credential provider was not enabled: ", "an error occurred while loading credentials: "]
+    {
+        tried = tried.replace(sentence, "");
+    }
+    let may_not_assume = tried.contains("sts:AssumeRole");
+    let error = Error::failed("no usable AWS credentials")
+        .caused_by(tried.replace("the credential provider was not enabled", "not set up"));
+    if may_not_assume {
+        return error
+            .hint("the role's trust policy and the identity's own policies must both allow sts:AssumeRole")
+            .hint("a trust policy may ask for an external ID (setting external_id)");
+    }
+    error
         .hint("`aws sts get-caller-identity` shows whether the AWS CLI finds any; `aws sso login` renews an SSO session")
         .hint("for a public bucket set AWS_SKIP_SIGNATURE=true")
 }
@@ -78,29 +103,39 @@ fn wrong_region(message: &str, actual: Option<&str>) -> Error {
 }
 
 /// The connection failed, or broke.
-fn no_answer(error: object_store::Error, unreachable: bool, kind: HttpErrorKind) -> Error {
-    let text = chain(&error);
+fn no_answer(error: &object_store::Error, kind: HttpErrorKind) -> Error {
+    let text = chain(error);
+    let server = requested(&text).and_then(|(_, url)| Url::parse(url).ok());
+    let server = server.map_or_else(|| "the server".to_owned(), |url| url.origin().ascii_serialization());
     let endpoint = "check the endpoint (AWS_ENDPOINT_URL), the network and any proxy";
+    if text.contains("onnection refused") {
+        return Error::failed(format!("nothing listens at {server}: connection refused")).hint(endpoint);
+    }
     let (message, hint) = if text.contains("certificate") {
-        ("the server's TLS certificate is not trusted", "SSL_CERT_FILE can name the certificates to trust")
-    } else if text.contains("dns error") || text.contains("lookup address") {
         (
-            "the server's name does not resolve",
+            format!("the TLS certificate of {server} is not trusted"),
+            "SSL_CERT_FILE can name the certificates to trust",
+        )
+    } else if text.contains("dns error") {
+        (
+            format!("the name of {server} does not resolve"),
             "check the endpoint (AWS_ENDPOINT_URL) and the Region (AWS_REGION)",
         )
-    } else if text.contains("onnection refused") {
-        ("nothing listens at the endpoint: connection refused", endpoint)
     } else if kind == HttpErrorKind::Timeout {
         (
-            "the server did not answer in time",
+            format!("{server} did not answer in time"),
             "a slow line may need a longer timeout (setting timeout, as in 120s)",
         )
-    } else if unreachable || kind == HttpErrorKind::Connect {
-        ("cannot connect to the server", endpoint)
+    } else if kind == HttpErrorKind::Connect || find::<Unreachable>(error).is_some() {
+        (format!("cannot connect to {server}"), endpoint)
     } else {
-        ("the connection to the server broke", endpoint)
+        (format!("the connection to {server} broke"), endpoint)
     };
-    Error::failed(message).caused_by(error).hint(hint)
+    let mut root: &(dyn StdError + 'static) = error;
+    while let Some(cause) = root.source() {
+        root = cause;
+    }
+    Error::failed(message).caused_by(root.to_string()).hint(hint)
 }
 
 /// A local file could not be read or written.
@@ -116,7 +151,10 @@ fn local(error: object_store::Error, kind: io::ErrorKind) -> Error {
         ReadOnlyFilesystem => ("the file system is read-only", None),
         _ => ("the file system failed", None),
     };
-    let explained = Error::failed(message).caused_by(error);
+    let explained = match error {
+        object_store::Error::Generic { source, .. } => Error::failed(message).caused_by(source),
+        other => Error::failed(message).caused_by(other),
+    };
     match hint {
         Some(hint) => explained.hint(hint),
         None => explained,
@@ -124,7 +162,6 @@ fn local(error: object_store::Error, kind: io::ErrorKind) -> Error {
 }
 
 /// What S3 answered, as far as object_store's message tells: it hands the answer on as text only.
-#[derive(Debug, Default, PartialEq)]
 struct Answer {
     /// As in `GET`.
     method: String,
@@ -140,11 +177,10 @@ struct Answer {
 }
 
 impl Answer {
-    /// Reads `Error performing GET https://… in 3ms - Server returned … status code: 403 Forbidden: <Error>…`.
+    /// Reads `… Error performing GET https://… in 3ms - Server returned … status code: 403 Forbidden: <Error>…`.
     fn of(text: &str) -> Option<Answer> {
-        let (_, request) = text.split_once("Error performing ")?;
-        let mut words = request.split(' ');
-        let (method, url) = (words.next()?.to_owned(), words.next()?.to_owned());
+        let (request, _) = text.split_once(" - Server returned ")?;
+        let (method, url) = requested(request).map(|(method, url)| (method.to_owned(), url.to_owned()))?;
         let (_, status) = text.split_once("status code: ").unwrap_or(("", "200"));
         let status = status.get(..3)?.parse().ok()?;
         let tag = |name: &str| {
@@ -164,11 +200,10 @@ impl Answer {
             "" => Error::failed(what),
             message => Error::failed(format!("{what}: {}", message.trim_end_matches('.'))),
         };
-        let url = self.url.split('?').next().unwrap_or_default();
         Some(match (self.code.as_str(), self.status) {
             ("NoSuchBucket", _) => Error::failed("there is no such bucket")
                 .hint("check the bucket's name, and the endpoint if it is not at AWS (AWS_ENDPOINT_URL)"),
-            ("NoSuchKey", _) | ("", 404) => Error::failed(format!("there is no object at {url}")),
+            ("NoSuchKey", _) | ("", 404) => Error::failed("there is no such object"),
             ("InvalidAccessKeyId" | "NotSignedUp" | "InvalidClientTokenId", _) => Error::failed(
                 "S3 does not know the access key",
             )
@@ -252,6 +287,13 @@ impl Answer {
     }
 }
 
+/// The method and the URL in `… Error performing GET https://… in 3ms …`.
+fn requested(text: &str) -> Option<(&str, &str)> {
+    let (_, request) = text.rsplit_once("Error performing ")?;
+    let mut words = request.split(' ');
+    Some((words.next()?, words.next()?))
+}
+
 /// XML's five entities, as S3 uses them in messages.
 fn unescape(text: &str) -> String {
     text.replace("&lt;", "<")
@@ -333,7 +375,7 @@ mod tests {
             assert_eq!(error.chain(), message);
             assert!(!error.hints().is_empty(), "{name}");
         }
-        assert_eq!(code("NoSuchKey").chain(), "there is no object at https://s3.us-east-1.amazonaws.com/b/k");
+        assert_eq!(code("NoSuchKey").chain(), "there is no such object");
         let busy =
             answered("GET https://h/b/k", "503 Service Unavailable", "<Error><Code>SlowDown</Code></Error>");
         assert_eq!(busy.chain(), "S3 kept failing (503 SlowDown)");
@@ -377,8 +419,7 @@ mod tests {
         let location = Location::open(dir.path().to_str().unwrap(), &Options::default()).await.unwrap();
         let missing = location.store.get(&location.prefix.clone().join("missing")).await.unwrap_err();
         let error = explain(missing);
-        assert!(error.chain().starts_with("there is no such file or directory"), "{}", error.chain());
-        assert!(error.chain().contains("/missing"), "{}", error.chain());
+        assert_eq!(error.chain(), format!("{}/missing does not exist", dir.path().display()));
         let below_a_file = location.prefix.clone().join("file").join("x");
         let error = explain(location.store.put(&below_a_file, "x".into()).await.unwrap_err());
         assert!(error.chain().contains("/file"), "{}", error.chain());
@@ -396,11 +437,7 @@ mod tests {
         };
         let location = Location::open("s3://bucket", &options).await.unwrap();
         let error = explain(location.store.list_with_delimiter(None).await.unwrap_err());
-        assert!(
-            error.chain().starts_with("nothing listens at the endpoint: connection refused"),
-            "{}",
-            error.chain()
-        );
+        assert_eq!(error.chain(), format!("nothing listens at {endpoint}: connection refused"));
         assert!(error.hints()[0].contains("AWS_ENDPOINT_URL"));
         assert_eq!(location.meter.list.load(std::sync::atomic::Ordering::Relaxed), 3);
     }

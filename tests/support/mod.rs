@@ -1,2 +1,4 @@
-/// JSON values for comparison.
+//! What several tests need.
+
 pub mod json;
+pub mod s3;
