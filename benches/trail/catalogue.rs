@@ -1,5 +1,5 @@
 //! What is called in a trail: one line of templates an action. `<name>` in a template is filled in by
-//! [`super::account`], from the account's own buckets, keys, functions and so on.
+//! [`super::names`], from the account's own buckets, keys, functions and so on.
 
 /// Whose kind of action it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -261,7 +261,6 @@ pub fn denial(service: &str) -> &'static str {
 /// Failures other than denials: code and message.
 pub const FAILURES: &[(&str, &str)] = &[
     ("ThrottlingException", "Rate exceeded"),
-    ("NoSuchKey", "The specified key does not exist."),
     ("ResourceNotFoundException", "The requested resource was not found"),
     (
         "ValidationException",

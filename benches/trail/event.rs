@@ -1,9 +1,11 @@
-//! One record as CloudTrail writes it: the keys in the order in which real files have them.
+//! The events: what a caller does in a row, and the kinds of events that are no calls.
 
 use std::fmt::Write;
 
-use super::account::{Account, Caller, Identity, Names, Scene, Via, iso};
+use super::account::{Account, Caller, Identity, Via};
 use super::catalogue::{ACTIONS, Action, By, FAILURES, Kind, denial};
+use super::names::{Names, Scene, iso};
+use super::record::{Record, RequestId};
 use super::rng::Rng;
 
 /// A stretch of one caller's calls in one trail.
@@ -56,7 +58,7 @@ impl<'a> Burst<'a> {
             caller,
             action: weighted(&others, rng),
             others,
-            names: account.names(rng),
+            names: Names::of(account, rng),
             denied: rng.chance(0.01),
             opening,
         }
@@ -111,11 +113,7 @@ impl<'a> Burst<'a> {
             self.caller.by == By::Service || matches!(self.caller.identity, Identity::OtherAccount { .. });
         let tls = !by_service && !self.caller.from_console && service != "dynamodb" && service != "lambda";
         let bracketed = if s3 { format!("[{}]", self.caller.agent) } else { self.caller.agent.to_owned() };
-        let host = if s3 {
-            format!("s3.{region}.amazonaws.com")
-        } else {
-            format!("{service}.{region}.amazonaws.com")
-        };
+        let host = format!("{service}.{region}.amazonaws.com");
         Record {
             event_version: action.event_version,
             user_identity: &identity,
@@ -328,7 +326,7 @@ impl<'a> Burst<'a> {
 
 /// A count of data events over five minutes, which has no time, name or caller of its own.
 pub fn aggregated(to: &mut String, account: &Account, region: &str, time: i64, rng: &mut Rng) {
-    let (start, names) = (time.div_euclid(300) * 300, account.names(rng));
+    let (start, names) = (time.div_euclid(300) * 300, Names::of(account, rng));
     let mut text = String::new();
     let template = r#""eventVersion":"1.0","accountId":"<account>","eventId":"<uuid>","eventCategory":"Aggregated","eventType":"AwsAggregatedEvent","awsRegion":"<region>","eventSource":"s3.amazonaws.com","#;
     names.fill(&mut text, template, &Scene { account, region, time }, rng);
@@ -374,125 +372,4 @@ fn weighted(actions: &[&'static Action], rng: &mut Rng) -> &'static Action {
         left -= action.weight;
     }
     actions[0]
-}
-
-#[derive(Default)]
-enum RequestId {
-    #[default]
-    None,
-    Uuid,
-    Short,
-}
-
-/// What a record says. Empty texts are fields that it does not have.
-#[derive(Default)]
-struct Record<'a> {
-    event_version: &'a str,
-    user_identity: &'a str,
-    time: i64,
-    source: &'a str,
-    name: &'a str,
-    region: &'a str,
-    address: &'a str,
-    agent: &'a str,
-    error: Option<(&'a str, &'a str)>,
-    request: &'a str,
-    response: &'a str,
-    additional: &'a str,
-    request_id: RequestId,
-    read_only: Option<bool>,
-    resources: &'a str,
-    event_type: &'a str,
-    api_version: &'a str,
-    management: Option<bool>,
-    recipient: &'a str,
-    shared: bool,
-    vpc_endpoint: &'a str,
-    vpc_endpoint_account: &'a str,
-    service_event_details: &'a str,
-    category: &'a str,
-    tls_host: &'a str,
-    console: bool,
-}
-
-impl Record<'_> {
-    fn write(&self, to: &mut String, rng: &mut Rng) {
-        let json = |to: &mut String, name: &str, value: &str| {
-            if !value.is_empty() {
-                let _ = write!(to, r#","{name}":{value}"#);
-            }
-        };
-        let text = |to: &mut String, name: &str, value: &str| {
-            if !value.is_empty() {
-                let _ = write!(to, r#","{name}":"{value}""#);
-            }
-        };
-        let bool = |to: &mut String, name: &str, value: Option<bool>| {
-            if let Some(value) = value {
-                let _ = write!(to, r#","{name}":{value}"#);
-            }
-        };
-        let uuid = |to: &mut String, name: &str, rng: &mut Rng| {
-            let _ = write!(to, r#","{name}":""#);
-            rng.uuid(to);
-            to.push('"');
-        };
-        let _ = write!(
-            to,
-            r#"{{"eventVersion":"{}","userIdentity":{},"eventTime":"{}","eventSource":"{}.amazonaws.com","eventName":"{}","awsRegion":"{}""#,
-            self.event_version,
-            self.user_identity,
-            iso(self.time),
-            self.source,
-            self.name,
-            self.region,
-        );
-        text(to, "sourceIPAddress", self.address);
-        text(to, "userAgent", self.agent);
-        if let Some((code, message)) = self.error {
-            text(to, "errorCode", code);
-            text(to, "errorMessage", message);
-        }
-        json(to, "requestParameters", self.request);
-        json(to, "responseElements", self.response);
-        json(to, "additionalEventData", self.additional);
-        match self.request_id {
-            RequestId::None => {}
-            RequestId::Uuid => uuid(to, "requestID", rng),
-            RequestId::Short => {
-                to.push_str(r#","requestID":""#);
-                rng.upper(to, 16);
-                to.push('"');
-            }
-        }
-        uuid(to, "eventID", rng);
-        bool(to, "readOnly", self.read_only);
-        json(to, "resources", self.resources);
-        text(to, "eventType", self.event_type);
-        text(to, "apiVersion", self.api_version);
-        bool(to, "managementEvent", self.management);
-        text(to, "recipientAccountId", self.recipient);
-        json(to, "serviceEventDetails", self.service_event_details);
-        if self.shared {
-            uuid(to, "sharedEventID", rng);
-        }
-        text(to, "vpcEndpointId", self.vpc_endpoint);
-        text(to, "vpcEndpointAccountId", self.vpc_endpoint_account);
-        text(to, "eventCategory", self.category);
-        if !self.tls_host.is_empty() {
-            let _ = write!(
-                to,
-                r#","tlsDetails":{{"tlsVersion":"TLSv1.3","cipherSuite":"TLS_AES_128_GCM_SHA256","clientProvidedHostHeader":"{}""#,
-                self.tls_host
-            );
-            if self.event_version == "1.11" {
-                to.push_str(r#","keyExchange":"X25519MLKEM768""#);
-            }
-            to.push('}');
-        }
-        if self.console {
-            to.push_str(r#","sessionCredentialFromConsole":"true""#);
-        }
-        to.push('}');
-    }
 }

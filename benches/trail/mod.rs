@@ -11,6 +11,8 @@
 mod account;
 mod catalogue;
 mod event;
+mod names;
+mod record;
 mod rng;
 
 use std::collections::VecDeque;
