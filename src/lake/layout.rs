@@ -35,7 +35,8 @@ pub enum PartitionColumn {
 }
 
 impl PartitionColumn {
-    const ALL: [PartitionColumn; 3] = [PartitionColumn::Date, PartitionColumn::Account, PartitionColumn::Region];
+    const ALL: [PartitionColumn; 3] =
+        [PartitionColumn::Date, PartitionColumn::Account, PartitionColumn::Region];
 
     /// The column's name in the table; `date` itself is a keyword in many engines.
     pub const fn column(self) -> &'static str {
@@ -82,7 +83,8 @@ impl Partitioning {
 
     /// The partitioning whose columns are called `names`; `None` where one of them is no partition column of ours.
     pub fn from_names<S: AsRef<str>>(names: &[S]) -> Option<Partitioning> {
-        let find = |name: &S| PartitionColumn::ALL.into_iter().find(|column| column.column() == name.as_ref());
+        let find =
+            |name: &S| PartitionColumn::ALL.into_iter().find(|column| column.column() == name.as_ref());
         Partitioning::new(names.iter().map(find).collect::<Option<Vec<_>>>()?).ok()
     }
 
@@ -196,7 +198,8 @@ pub fn ledger_file(name: &str) -> String {
 
 /// The object that `relative`, a path below the lake's root, stands for in the lake's store.
 pub fn object(lake: &Location, relative: &str) -> Result<Path> {
-    let below = Path::parse(relative).context(|| format!("no path of a file in {}: {relative:?}", lake.url))?;
+    let below =
+        Path::parse(relative).context(|| format!("no path of a file in {}: {relative:?}", lake.url))?;
     Ok(lake.prefix.parts().chain(below.parts()).collect())
 }
 
@@ -273,7 +276,10 @@ mod tests {
             data_file(&partition[..1], &[0xab; 32], 7),
             "event_date=2026-03-01/part-abababababababababababababababab-00007.parquet"
         );
-        assert_eq!(folder(&by.partition(None, Some(""), None)), format!("event_date={NULL_VALUE}/account={NULL_VALUE}"));
+        assert_eq!(
+            folder(&by.partition(None, Some(""), None)),
+            format!("event_date={NULL_VALUE}/account={NULL_VALUE}")
+        );
         assert_eq!(rejected_file("x"), "_trailhouse/rejected/x.ndjson.zst");
         assert_eq!(ledger_file("x"), "_trailhouse/ledger/x.parquet");
     }

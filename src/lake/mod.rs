@@ -11,3 +11,6 @@ pub mod snapshot;
 
 /// Making files visible.
 pub mod commit;
+
+/// What became of every source object.
+pub mod ledger;

@@ -12,7 +12,9 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::{ColumnChunkMetaData, KeyValue, ParquetMetaData, SortingColumn};
-use parquet::file::properties::{BloomFilterPosition, EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
+use parquet::file::properties::{
+    BloomFilterPosition, EnabledStatistics, WriterProperties, WriterPropertiesBuilder,
+};
 use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnPath;
 use serde_json::{Map, Value, json};
@@ -98,7 +100,8 @@ pub fn encode(batch: &RecordBatch, partitioning: &Partitioning) -> Result<Encode
         .with_skip_arrow_metadata(true);
     let failed = || "encoding Parquet".to_owned();
     let mut bytes = Vec::new();
-    let mut writer = ArrowWriter::try_new_with_options(&mut bytes, batch.schema(), options).context(failed)?;
+    let mut writer =
+        ArrowWriter::try_new_with_options(&mut bytes, batch.schema(), options).context(failed)?;
     let rows = batch.num_rows();
     for start in (0..rows).step_by(ROWS_A_WRITE) {
         writer.write(&batch.slice(start, ROWS_A_WRITE.min(rows - start))).context(failed)?;
@@ -214,8 +217,10 @@ fn delta_stats(schema: &Schema, metadata: &ParquetMetaData) -> String {
         if !STATS_COLUMNS.contains(&name.as_str()) {
             continue;
         }
-        let chunks: Vec<&ColumnChunkMetaData> = metadata.row_groups().iter().map(|group| group.column(at)).collect();
-        let null_count = |chunk: &&ColumnChunkMetaData| chunk.statistics().and_then(Statistics::null_count_opt);
+        let chunks: Vec<&ColumnChunkMetaData> =
+            metadata.row_groups().iter().map(|group| group.column(at)).collect();
+        let null_count =
+            |chunk: &&ColumnChunkMetaData| chunk.statistics().and_then(Statistics::null_count_opt);
         if let Some(count) = chunks.iter().map(null_count).sum::<Option<u64>>() {
             nulls.insert(name.clone(), json!(count));
         }
@@ -248,7 +253,8 @@ fn bounds(chunks: &[&ColumnChunkMetaData]) -> Option<(Option<Value>, Option<Valu
     }
     let lower = texts.iter().map(|(least, _)| *least).min().and_then(delta_text);
     let upper = texts.iter().map(|(_, most)| *most).max().and_then(delta_text);
-    let first = times.iter().map(|(least, _)| *least).min().and_then(|time| delta_time(time.div_euclid(1000)));
+    let first =
+        times.iter().map(|(least, _)| *least).min().and_then(|time| delta_time(time.div_euclid(1000)));
     let last = times.iter().map(|(_, most)| *most).max().and_then(|time| {
         let whole = time.div_euclid(1000);
         delta_time(if time.rem_euclid(1000) == 0 { whole } else { whole + 1 })
@@ -269,7 +275,9 @@ fn delta_time(milliseconds: i64) -> Option<Value> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use arrow::array::{ArrayRef, BooleanBuilder, Int64Array, StringViewArray, TimestampMicrosecondArray, new_null_array};
+    use arrow::array::{
+        ArrayRef, BooleanBuilder, Int64Array, StringViewArray, TimestampMicrosecondArray, new_null_array,
+    };
     use arrow::compute::cast;
     use bytes::Bytes;
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -281,7 +289,8 @@ pub(super) mod tests {
     /// A batch in which the columns named have these values, and all others are null.
     pub fn batch(rows: usize, columns: &[(&str, ArrayRef)]) -> RecordBatch {
         let schema = schema::arrow_schema();
-        let given = |name: &str| columns.iter().find(|(column, _)| *column == name).map(|(_, values)| values.clone());
+        let given =
+            |name: &str| columns.iter().find(|(column, _)| *column == name).map(|(_, values)| values.clone());
         let arrays = schema
             .fields()
             .iter()
@@ -311,11 +320,14 @@ pub(super) mod tests {
         }
         let list = schema::resource_item();
         let members = schema::resource_members();
-        let mut builder = arrow::array::ListBuilder::new(arrow::array::StructBuilder::from_fields(members, rows)).with_field(list);
+        let mut builder =
+            arrow::array::ListBuilder::new(arrow::array::StructBuilder::from_fields(members, rows))
+                .with_field(list);
         for row in 0..rows {
             for at in 0..row % 3 {
                 for member in 0..4 {
-                    let values = builder.values().field_builder::<arrow::array::StringViewBuilder>(member).unwrap();
+                    let values =
+                        builder.values().field_builder::<arrow::array::StringViewBuilder>(member).unwrap();
                     values.append_option((at != member).then(|| format!("arn:aws:s3:::bucket-{}", row % 5)));
                 }
                 builder.values().append(true);
@@ -325,12 +337,21 @@ pub(super) mod tests {
         batch(
             rows,
             &[
-                ("event_time", times((0..rows).map(|row| Some(1_772_323_200_000_000 + row as i64 * 1_000_001)))),
-                ("event_id", texts((0..rows).map(|row| Some(format!("{row:08x}-0000-4000-8000-000000000000"))))),
+                (
+                    "event_time",
+                    times((0..rows).map(|row| Some(1_772_323_200_000_000 + row as i64 * 1_000_001))),
+                ),
+                (
+                    "event_id",
+                    texts((0..rows).map(|row| Some(format!("{row:08x}-0000-4000-8000-000000000000")))),
+                ),
                 ("account", texts((0..rows).map(|_| Some("111122223333".into())))),
                 ("region", texts((0..rows).map(|_| Some("eu-west-1".into())))),
                 ("event_name", texts((0..rows).map(|row| Some(format!("Get{}", row % 50))))),
-                ("request_parameters", texts((0..rows).map(|row| (row % 3 > 0).then(|| format!("{{\"n\":{row}}}"))))),
+                (
+                    "request_parameters",
+                    texts((0..rows).map(|row| (row % 3 > 0).then(|| format!("{{\"n\":{row}}}")))),
+                ),
                 ("read_only", Arc::new(read_only.finish())),
                 ("resources", Arc::new(builder.finish())),
                 ("row_source_record", Arc::new(Int64Array::from_iter_values(1..=rows as i64))),
@@ -354,7 +375,12 @@ pub(super) mod tests {
             let read = read.unwrap();
             for (column, values) in read.columns().iter().enumerate() {
                 let wrote = whole.column(column).slice(at, read.num_rows());
-                assert_eq!(&cast(values, wrote.data_type()).unwrap(), &wrote, "{}", schema::COLUMNS[column].name);
+                assert_eq!(
+                    &cast(values, wrote.data_type()).unwrap(),
+                    &wrote,
+                    "{}",
+                    schema::COLUMNS[column].name
+                );
             }
             at += read.num_rows();
         }
@@ -369,19 +395,25 @@ pub(super) mod tests {
         let metadata = file.metadata();
         let footer = metadata.file_metadata();
         assert_eq!(footer.created_by(), Some(CREATED_BY));
-        let pairs: Vec<_> = footer.key_value_metadata().unwrap().iter().map(|pair| pair.key.as_str()).collect();
+        let pairs: Vec<_> =
+            footer.key_value_metadata().unwrap().iter().map(|pair| pair.key.as_str()).collect();
         assert_eq!(pairs, ["trailhouse.schema_version"]);
 
         let columns = footer.schema_descr();
-        let find = |path: &str| (0..columns.num_columns()).find(|&at| columns.column(at).path().string() == path);
+        let find =
+            |path: &str| (0..columns.num_columns()).find(|&at| columns.column(at).path().string() == path);
         assert_eq!(find("account"), None);
         assert!(find("resources.list.element.arn_prefix").is_some());
         let time = columns.column(find("event_time").unwrap());
         assert_eq!(time.converted_type(), ConvertedType::TIMESTAMP_MICROS);
-        assert_eq!(columns.column(find("event_name").unwrap()).logical_type_ref(), Some(&LogicalType::String));
+        assert_eq!(
+            columns.column(find("event_name").unwrap()).logical_type_ref(),
+            Some(&LogicalType::String)
+        );
 
         let group = metadata.row_group(0);
-        let sorted: Vec<_> = group.sorting_columns().unwrap().iter().map(|by| by.column_idx as usize).collect();
+        let sorted: Vec<_> =
+            group.sorting_columns().unwrap().iter().map(|by| by.column_idx as usize).collect();
         assert_eq!(sorted, ["region", "event_time", "event_id"].map(|name| find(name).unwrap()));
         assert!(group.column(find("event_id").unwrap()).bloom_filter_offset().is_some());
         let empty = group.column(find("user_identity_access_key_id").unwrap());
@@ -429,18 +461,27 @@ pub(super) mod tests {
             rows,
             &[
                 ("event_name", texts((0..rows).map(|row| (row == 0).then(|| "only".into())))),
-                ("event_source", texts((0..rows).map(|row| Some(if row == ROW_GROUP_ROWS { "z" } else { "m" }.into())))),
+                (
+                    "event_source",
+                    texts((0..rows).map(|row| Some(if row == ROW_GROUP_ROWS { "z" } else { "m" }.into()))),
+                ),
             ],
         );
         assert_eq!(stats["maxValues"]["event_name"], "only");
         assert_eq!(stats["nullCount"]["event_name"], rows - 1);
-        assert_eq!((&stats["minValues"]["event_source"], &stats["maxValues"]["event_source"]), (&json!("m"), &json!("z")));
+        assert_eq!(
+            (&stats["minValues"]["event_source"], &stats["maxValues"]["event_source"]),
+            (&json!("m"), &json!("z"))
+        );
     }
 
     #[test]
     fn bounds_beyond_the_calendar_are_left_out() {
         let stats = stats_of(2, &[("event_time", times([Some(i64::MIN), Some(i64::MAX)]))]);
-        assert_eq!((&stats["minValues"]["event_time"], &stats["maxValues"]["event_time"]), (&Value::Null, &Value::Null));
+        assert_eq!(
+            (&stats["minValues"]["event_time"], &stats["maxValues"]["event_time"]),
+            (&Value::Null, &Value::Null)
+        );
     }
 
     #[test]
