@@ -12,5 +12,8 @@ pub mod snapshot;
 /// Making files visible.
 pub mod commit;
 
+/// What could not be converted.
+pub mod rejected;
+
 /// What became of every source object.
 pub mod ledger;

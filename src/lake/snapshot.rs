@@ -25,7 +25,7 @@ use crate::error::{Context, Error, Result};
 use crate::schema::{self, Column, Form, SCHEMA_VERSION};
 use crate::store::{self, Location};
 
-const LOG_FOLDER: &str = "_delta_log";
+pub(super) const LOG_FOLDER: &str = "_delta_log";
 const SCHEMA_VERSION_PROPERTY: &str = "trailhouse.schemaVersion";
 
 /// A lake at one version of its table.
