@@ -1,1 +1,381 @@
-//! x
+//! Making files visible: put them whole under names of their own, then add them to the table in one commit, which is
+//! a compare-and-swap on the table's version.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties};
+use deltalake_core::kernel::{Action, Add, Transaction};
+use deltalake_core::logstore::LogStore;
+use deltalake_core::protocol::{DeltaOperation, SaveMode};
+use object_store::{ObjectStoreExt, PutMode, PutOptions};
+use serde_json::{Value, json};
+
+use super::layout::{self, DataFile};
+use super::ledger::{self, Entry};
+use super::snapshot::Lake;
+use crate::error::{Context, Error, Result};
+use crate::store::{self, Location};
+
+/// What a commit says about itself.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// The id of the run, which no other run has: by it a commit whose answer was lost is recognized. Letters, digits
+    /// and `-`, as it is part of a file's name.
+    pub run_id: String,
+    /// The time of the run: the data files' modification time in the log.
+    pub time: DateTime<Utc>,
+    /// The run's counts, for the table's history.
+    pub counts: BTreeMap<String, u64>,
+}
+
+/// What became of a commit.
+#[must_use = "a commit that lost the race has added nothing"]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The files and the ledger entries are in the table, as of this version.
+    Committed {
+        /// The version that the commit made.
+        version: u64,
+    },
+    /// Somebody else committed first, and nothing was added: open the lake again, leave out what they have converted,
+    /// and commit what remains.
+    Conflict {
+        /// The newest version of the table.
+        version: u64,
+    },
+}
+
+/// Puts an object at `path` below the lake's root, whole or not at all. One that is there already with the same
+/// content is as good: a retry, or a run that broke off, has put it.
+///
+/// # Errors
+/// Where another content is there, and where the store fails.
+pub async fn put_new(location: &Location, path: &str, bytes: Bytes) -> Result<()> {
+    let object = layout::object(location, path)?;
+    let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+    let writing = || format!("writing {}{path}", location.url);
+    match location.store.put_opts(&object, bytes.clone().into(), options).await {
+        Ok(_) => return Ok(()),
+        Err(object_store::Error::AlreadyExists { .. }) => {}
+        Err(error) => return Err(store::explain(error)).context(writing),
+    }
+    let reading = || format!("comparing {}{path}, which exists already", location.url);
+    let size = location.store.head(&object).await.map_err(store::explain).context(reading)?.size;
+    if size == bytes.len() as u64 {
+        let there = location.store.get(&object).await.map_err(store::explain).context(reading)?;
+        if there.bytes().await.map_err(store::explain).context(reading)? == bytes {
+            return Ok(());
+        }
+    }
+    Err(Error::failed(format!("{}{path} exists already, with another content", location.url))
+        .hint("a file of a lake is never changed: something other than trailhouse has written this one"))
+}
+
+/// Adds data files and ledger entries to the version of the table that `lake` is, together, if nobody else has
+/// committed since.
+///
+/// # Errors
+/// Where the store fails in such a way that nothing was committed, or that it cannot be known.
+pub async fn commit(lake: &Lake, adds: &[DataFile], entries: &[Entry], about: &About) -> Result<Outcome> {
+    let version = lake.version() + 1;
+    let committing = || format!("committing version {version} of {}", lake.location().url);
+    let mut actions: Vec<Action> = lake.grown()?.map(Action::Metadata).into_iter().collect();
+    actions.extend(adds.iter().map(|file| Action::Add(add(file, about))));
+    let mut transactions = Vec::new();
+    if !entries.is_empty() {
+        let name = format!("{version:020}-{}", about.run_id);
+        put_new(lake.location(), &layout::ledger_file(&name), ledger::encode(entries)?.into()).await?;
+        transactions.push(Transaction::new(ledger::app_id(&name), version as i64));
+    }
+    let mut parameters = json!({"runId": about.run_id, "trailhouseVersion": env!("CARGO_PKG_VERSION")});
+    for (name, count) in &about.counts {
+        parameters[name] = json!(count);
+    }
+    let properties = CommitProperties::default()
+        .with_max_retries(0)
+        .with_cleanup_expired_logs(Some(false))
+        .with_application_transactions(transactions)
+        .with_metadata([("operationParameters".to_owned(), parameters)]);
+    let operation = DeltaOperation::Write {
+        mode: SaveMode::Append,
+        partition_by: Some(lake.partitioning().names()),
+        predicate: None,
+    };
+    let done = CommitBuilder::from(properties)
+        .with_actions(actions)
+        .build(Some(&lake.state), lake.log.clone(), operation)
+        .await;
+    let Err(error) = done else { return Ok(Outcome::Committed { version }) };
+
+    // The answer may be wrong: a put that succeeded may have been answered by an error, or retried and answered by
+    // "exists already"; and the commit may stand while the checkpoint after it failed. What is in the log decides.
+    let unknown =
+        || format!("finding out whether version {version} of {} was committed", lake.location().url);
+    match lake.log.read_commit_entry(version).await.context(unknown)? {
+        Some(written) if run_id(&written).as_deref() == Some(&about.run_id) => {
+            tracing::debug!(version, error = %error, "committed, despite what was answered");
+            Ok(Outcome::Committed { version })
+        }
+        Some(_) => {
+            let version = lake.log.get_latest_version(version).await.context(unknown)?;
+            Ok(Outcome::Conflict { version })
+        }
+        None => Err(error).context(committing),
+    }
+}
+
+fn add(file: &DataFile, about: &About) -> Add {
+    Add {
+        path: file.path.clone(),
+        partition_values: file.partition.iter().cloned().collect(),
+        size: i64::try_from(file.size).unwrap_or(i64::MAX),
+        modification_time: about.time.timestamp_millis(),
+        data_change: true,
+        stats: Some(file.stats.clone()),
+        ..Add::default()
+    }
+}
+
+/// The run id that the commit in this log file says it has.
+fn run_id(written: &[u8]) -> Option<String> {
+    let action = |line: &[u8]| serde_json::from_slice::<Value>(line).ok();
+    let info = written
+        .split(|&byte| byte == b'\n')
+        .filter_map(action)
+        .find(|action| action.get("commitInfo").is_some());
+    info?.pointer("/commitInfo/operationParameters/runId")?.as_str().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use futures::stream::BoxStream;
+    use object_store::memory::InMemory;
+    use object_store::path::Path;
+    use object_store::{
+        CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+        PutMultipartOptions, PutPayload, PutResult,
+    };
+
+    use super::*;
+    use crate::lake::layout::Partitioning;
+    use crate::lake::snapshot::tests::{actions, at, in_memory};
+    use crate::lake::write;
+
+    fn about(run_id: &str) -> About {
+        let counts = BTreeMap::from([("rows".to_owned(), 3)]);
+        About { run_id: run_id.to_owned(), time: DateTime::from_timestamp(1_772_323_200, 0).unwrap(), counts }
+    }
+
+    /// A file as the writer makes it, with these many rows.
+    fn file(by: &Partitioning, account: &str, rows: usize) -> DataFile {
+        let names = write::tests::texts((0..rows).map(|row| Some(format!("Get{row}"))));
+        let times = write::tests::times((0..rows).map(|row| Some(1_772_323_200_000_000 + row as i64)));
+        let batch = write::tests::batch(rows, &[("event_time", times), ("event_name", names)]);
+        let encoded = write::encode(&batch, by).unwrap();
+        let partition = by.partition(Some("2026-03-01"), Some(account), None);
+        let path = layout::data_file(&partition, account.as_bytes(), rows);
+        DataFile {
+            path,
+            size: encoded.bytes.len() as u64,
+            rows: rows as u64,
+            partition,
+            stats: encoded.stats,
+        }
+    }
+
+    fn same_stats(one: &str, two: &str) -> bool {
+        serde_json::from_str::<Value>(one).unwrap() == serde_json::from_str::<Value>(two).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_is_committed_is_what_is_listed() {
+        let location = in_memory();
+        let by: Partitioning = "date,account,region".parse().unwrap();
+        let lake = Lake::create(&location, &by).await.unwrap();
+        let added = [file(&by, "111122223333", 2), file(&by, " 50%/é ", 1), file(&by, "", 1)];
+        let outcome = commit(&lake, &added, &[], &about("run-1")).await.unwrap();
+        assert_eq!(outcome, Outcome::Committed { version: 1 });
+
+        let lake = Lake::open(&location).await.unwrap().unwrap();
+        assert_eq!(lake.version(), 1);
+        let mut listed: Vec<DataFile> = lake.files().unwrap().collect();
+        listed.sort_by_key(|file| added.iter().position(|added| added.path == file.path));
+        for (listed, added) in listed.iter().zip(&added) {
+            assert!(same_stats(&listed.stats, &added.stats), "{} {}", listed.stats, added.stats);
+            assert_eq!(DataFile { stats: added.stats.clone(), ..listed.clone() }, *added);
+        }
+        assert_eq!(listed.len(), added.len());
+
+        let info = &actions(&location, 1).await[0]["commitInfo"];
+        assert_eq!(info["operation"], "WRITE");
+        assert_eq!(info["operationParameters"]["runId"], "run-1");
+        assert_eq!(info["operationParameters"]["rows"], "3");
+    }
+
+    #[tokio::test]
+    async fn of_two_commits_on_one_version_one_is_made() {
+        let location = in_memory();
+        let by = Partitioning::default();
+        let lake = Lake::create(&location, &by).await.unwrap();
+        let (one, two) = ([file(&by, "a", 1)], [file(&by, "b", 2)]);
+        let about = [about("one"), about("two")];
+        let (first, second) =
+            tokio::join!(commit(&lake, &one, &[], &about[0]), commit(&lake, &two, &[], &about[1]));
+        let mut outcomes = [first.unwrap(), second.unwrap()];
+        outcomes.sort_by_key(|outcome| matches!(outcome, Outcome::Conflict { .. }));
+        assert_eq!(outcomes, [Outcome::Committed { version: 1 }, Outcome::Conflict { version: 1 }]);
+        assert_eq!(Lake::open(&location).await.unwrap().unwrap().files().unwrap().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_commit_whose_answer_is_lost_is_recognized() {
+        let store = Arc::new(Lossy::default());
+        let location = at(store.clone(), "lake");
+        let by = Partitioning::default();
+        let lake = Lake::create(&location, &by).await.unwrap();
+        store.lose.store(true, Ordering::SeqCst);
+        let outcome = commit(&lake, &[file(&by, "a", 1)], &[], &about("mine")).await.unwrap();
+        assert_eq!(outcome, Outcome::Committed { version: 1 });
+        let outcome = commit(&lake, &[file(&by, "b", 1)], &[], &about("other")).await.unwrap();
+        assert_eq!(outcome, Outcome::Conflict { version: 1 });
+        assert_eq!(Lake::open(&location).await.unwrap().unwrap().files().unwrap().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_was_not_written_is_an_error() {
+        let store = Arc::new(Lossy::default());
+        let location = at(store.clone(), "lake");
+        let by = Partitioning::default();
+        let lake = Lake::create(&location, &by).await.unwrap();
+        store.refuse.store(true, Ordering::SeqCst);
+        let error = commit(&lake, &[file(&by, "a", 1)], &[], &about("mine")).await.unwrap_err();
+        assert!(error.chain().starts_with("committing version 1 of memory:///lake/"), "{}", error.chain());
+    }
+
+    #[tokio::test]
+    async fn checkpoints_are_made_and_read() {
+        let location = in_memory();
+        let by = Partitioning::default();
+        Lake::create(&location, &by).await.unwrap();
+        for run in 1..=12 {
+            let lake = Lake::open(&location).await.unwrap().unwrap();
+            let outcome = commit(&lake, &[file(&by, "a", run)], &[], &about("run")).await.unwrap();
+            assert_eq!(outcome, Outcome::Committed { version: run as u64 });
+        }
+        location.store.head(&Path::from("lake/_delta_log/_last_checkpoint")).await.unwrap();
+        for version in 0..9 {
+            location.store.delete(&Path::from(format!("lake/_delta_log/{version:020}.json"))).await.unwrap();
+        }
+        let lake = Lake::open(&location).await.unwrap().unwrap();
+        let mut listed: Vec<DataFile> = lake.files().unwrap().collect();
+        listed.sort_by_key(|file| file.rows);
+        assert_eq!(listed.iter().map(|file| file.rows).collect::<Vec<_>>(), (1..=12).collect::<Vec<_>>());
+        assert!(same_stats(&listed[4].stats, &file(&by, "a", 5).stats), "{}", listed[4].stats);
+    }
+
+    #[tokio::test]
+    async fn an_older_table_grows_with_the_next_commit() {
+        let location = in_memory();
+        let by = Partitioning::default();
+        let few = [crate::schema::EVENT_DATE, crate::schema::COLUMNS[0], crate::schema::COLUMNS[2]];
+        let lake = Lake::create_with(&location, &by, &few).await.unwrap();
+        assert_eq!(
+            commit(&lake, &[file(&by, "a", 1)], &[], &about("run")).await.unwrap(),
+            Outcome::Committed { version: 1 }
+        );
+        let schema = Lake::open(&location).await.unwrap().unwrap().state.schema();
+        let names: Vec<_> = schema.fields().map(|field| field.name().as_str()).collect();
+        assert_eq!(names[..4], ["event_date", "event_time", "event_name", "event_source"]);
+        assert_eq!(names.len(), crate::schema::COLUMNS.len() + 1);
+        let lake = Lake::open(&location).await.unwrap().unwrap();
+        assert_eq!(commit(&lake, &[], &[], &about("run")).await.unwrap(), Outcome::Committed { version: 2 });
+        assert!(actions(&location, 2).await.iter().all(|action| action.get("metaData").is_none()));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_there_already_must_be_the_same() {
+        let location = in_memory();
+        put_new(&location, "d=a%20b/x.parquet", "abc".into()).await.unwrap();
+        put_new(&location, "d=a%20b/x.parquet", "abc".into()).await.unwrap();
+        for other in ["abd", "abcd"] {
+            let error = put_new(&location, "d=a%20b/x.parquet", other.into()).await.unwrap_err();
+            assert!(
+                error
+                    .chain()
+                    .contains("memory:///lake/d=a%20b/x.parquet exists already, with another content")
+            );
+        }
+        location.store.head(&Path::parse("lake/d=a%20b/x.parquet").unwrap()).await.unwrap();
+    }
+
+    /// A store that performs a put of a log file and then says it failed, or only says so.
+    #[derive(Debug, Default)]
+    struct Lossy {
+        inner: InMemory,
+        lose: AtomicBool,
+        refuse: AtomicBool,
+    }
+
+    impl fmt::Display for Lossy {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "Lossy({})", self.inner)
+        }
+    }
+
+    #[async_trait::async_trait]
+    impl ObjectStore for Lossy {
+        async fn put_opts(
+            &self,
+            at: &Path,
+            payload: PutPayload,
+            how: PutOptions,
+        ) -> object_store::Result<PutResult> {
+            let failed = || object_store::Error::Generic {
+                store: "lossy",
+                source: "the connection was closed".into(),
+            };
+            if self.refuse.load(Ordering::SeqCst) {
+                return Err(failed());
+            }
+            let put = self.inner.put_opts(at, payload, how).await?;
+            if self.lose.swap(false, Ordering::SeqCst) { Err(failed()) } else { Ok(put) }
+        }
+
+        async fn put_multipart_opts(
+            &self,
+            at: &Path,
+            how: PutMultipartOptions,
+        ) -> object_store::Result<Box<dyn MultipartUpload>> {
+            self.inner.put_multipart_opts(at, how).await
+        }
+
+        async fn get_opts(&self, at: &Path, how: GetOptions) -> object_store::Result<GetResult> {
+            self.inner.get_opts(at, how).await
+        }
+
+        fn delete_stream(
+            &self,
+            paths: BoxStream<'static, object_store::Result<Path>>,
+        ) -> BoxStream<'static, object_store::Result<Path>> {
+            self.inner.delete_stream(paths)
+        }
+
+        fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+            self.inner.list(prefix)
+        }
+
+        async fn list_with_delimiter(&self, prefix: Option<&Path>) -> object_store::Result<ListResult> {
+            self.inner.list_with_delimiter(prefix).await
+        }
+
+        async fn copy_opts(&self, from: &Path, to: &Path, how: CopyOptions) -> object_store::Result<()> {
+            self.inner.copy_opts(from, to, how).await
+        }
+    }
+}

@@ -11,3 +11,9 @@ pub mod snapshot;
 
 /// Making files visible.
 pub mod commit;
+
+/// What could not be converted.
+pub mod rejected;
+
+/// What became of every source object.
+pub mod ledger;

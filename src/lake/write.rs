@@ -1,1 +1,498 @@
-//! x
+//! Record batches to Parquet: one sorted batch in, one file and its Delta statistics out. Pure and synchronous; the
+//! same batch gives the same bytes.
+//!
+//! How the writer is set, and why, is all in [`properties`].
+
+use std::sync::Arc;
+
+use arrow::array::{Array, RecordBatch};
+use arrow::datatypes::{DataType, Schema};
+use chrono::{DateTime, Datelike, SecondsFormat};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::{ColumnChunkMetaData, KeyValue, ParquetMetaData, SortingColumn};
+use parquet::file::properties::{
+    BloomFilterPosition, EnabledStatistics, WriterProperties, WriterPropertiesBuilder,
+};
+use parquet::file::statistics::Statistics;
+use parquet::schema::types::ColumnPath;
+use serde_json::{Map, Value, json};
+
+use super::layout::Partitioning;
+use crate::error::{Context, Error, Result};
+use crate::schema::{self, Form, SCHEMA_VERSION};
+
+/// Who wrote a file, as its footer says. The number grows when the same rows give other bytes than before; it is no
+/// program version, so that an upgrade alone changes no file. The form `NAME version NUMBER` matters: parquet-java
+/// distrusts the text statistics of a writer whose name it cannot parse.
+pub const CREATED_BY: &str = "trailhouse version 1";
+
+/// The order of the rows in a file, nulls first.
+pub const SORTED_BY: [&str; 4] = ["account", "region", "event_time", "event_id"];
+
+/// The columns with statistics in the Delta log: what people filter by. Every entry costs log bytes in every file.
+pub const STATS_COLUMNS: [&str; 13] = [
+    "event_time",
+    "account",
+    "region",
+    "event_source",
+    "event_name",
+    "event_category",
+    "event_type",
+    "principal",
+    "user_identity_type",
+    "user_identity_access_key_id",
+    "source_ip_address",
+    "error_code",
+    "read_only",
+];
+
+/// The columns that single values are looked up by, in files where they are spread over all row groups.
+const BLOOM_COLUMNS: [&str; 7] = [
+    "event_id",
+    "request_id",
+    "shared_event_id",
+    "user_identity_access_key_id",
+    "user_identity_arn",
+    "principal",
+    "source_ip_address",
+];
+
+/// The columns whose values hardly ever repeat: a dictionary of them is built, given up, and has cost time.
+const UNIQUE_COLUMNS: [&str; 4] = ["event_id", "request_id", "shared_event_id", "event_time"];
+
+const ROW_GROUP_ROWS: usize = 128 * 1024;
+const ROW_GROUP_BYTES: usize = 128 << 20;
+/// The writer looks at a row group's bytes between writes only, so a batch is written in pieces.
+const ROWS_A_WRITE: usize = 4096;
+
+/// A Parquet file in memory.
+#[derive(Debug, Clone)]
+pub struct Encoded {
+    /// The whole file.
+    pub bytes: Vec<u8>,
+    /// How many rows it has.
+    pub rows: u64,
+    /// Its statistics in Delta's JSON form.
+    pub stats: String,
+}
+
+/// Writes `batch`, which has the columns of [`schema::COLUMNS`] and is sorted by [`SORTED_BY`], leaving out the
+/// columns it is partitioned by.
+///
+/// # Errors
+/// Where the batch has other columns, and where the encoder fails.
+pub fn encode(batch: &RecordBatch, partitioning: &Partitioning) -> Result<Encoded> {
+    let expected = schema::arrow_schema();
+    if batch.schema_ref().fields() != expected.fields() {
+        return Err(Error::failed("a batch to be written has other columns than the table of columns"));
+    }
+    let kept: Vec<usize> =
+        (0..batch.num_columns()).filter(|&at| !partitioning.contains(expected.field(at).name())).collect();
+    let batch = batch.project(&kept).context(|| "leaving out the partition columns".into())?;
+
+    let options = ArrowWriterOptions::new()
+        .with_properties(properties(&batch))
+        .with_schema_root("event".to_owned())
+        // Plain Parquet, with the types every reader knows: without this, the footer would carry an Arrow schema
+        // that tells Arrow's own readers to make view arrays.
+        .with_skip_arrow_metadata(true);
+    let failed = || "encoding Parquet".to_owned();
+    let mut bytes = Vec::new();
+    let mut writer =
+        ArrowWriter::try_new_with_options(&mut bytes, batch.schema(), options).context(failed)?;
+    let rows = batch.num_rows();
+    for start in (0..rows).step_by(ROWS_A_WRITE) {
+        writer.write(&batch.slice(start, ROWS_A_WRITE.min(rows - start))).context(failed)?;
+    }
+    let metadata = writer.close().context(failed)?;
+    let stats = delta_stats(batch.schema_ref(), &metadata);
+    Ok(Encoded { bytes, rows: rows as u64, stats })
+}
+
+/// Every choice about the encoding.
+fn properties(batch: &RecordBatch) -> WriterProperties {
+    let schema = batch.schema();
+    let leaf = |name: &str| leaves(&schema).position(|path| path.parts() == [name]);
+    let sorted = SORTED_BY.iter().filter_map(|name| leaf(name)).map(|at| SortingColumn {
+        column_idx: at as i32,
+        descending: false,
+        nulls_first: true,
+    });
+    let mut all = WriterProperties::builder()
+        .set_created_by(CREATED_BY.to_owned())
+        .set_key_value_metadata(Some(vec![KeyValue::new(
+            "trailhouse.schema_version".to_owned(),
+            SCHEMA_VERSION.to_string(),
+        )]))
+        // Inflating the input takes most of a conversion's time; level 1 takes little beside it, and each level
+        // above it saves a few per cent.
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        // The unit that a reader skips or gives to a core. Rows are sorted by account and Region, so smaller groups
+        // skip more; but every group repeats the chunk headers of more than a hundred columns.
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        // Bounds memory on both sides where payloads are large.
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+        // Pages are what the page index skips: small enough that one access key's hour is a few pages.
+        .set_data_page_row_count_limit(10_000)
+        // Most columns have few values (names, ARNs, agents), in long runs thanks to the sort.
+        .set_dictionary_enabled(true)
+        // Chunk statistics skip row groups; page statistics are the page index.
+        .set_statistics_enabled(EnabledStatistics::Page)
+        // Long enough to tell two ARNs of one account apart; beyond that a bound is as good as the value.
+        .set_statistics_truncate_length(Some(64))
+        .set_column_index_truncate_length(Some(64))
+        // Says how the rows are sorted, for readers that use it.
+        .set_sorting_columns(Some(sorted.collect()))
+        // All filters together, before the footer: one read gets them all, and scans never pass over them.
+        .set_bloom_filter_position(BloomFilterPosition::End);
+    for (field, column) in schema.fields().iter().zip(batch.columns()) {
+        let of_field = leaves(&schema).filter(|path| path.parts().first() == Some(field.name()));
+        for path in of_field {
+            all = column_properties(all, path, field.name(), column.as_ref());
+        }
+    }
+    all.build()
+}
+
+fn column_properties(
+    all: WriterPropertiesBuilder,
+    path: ColumnPath,
+    name: &str,
+    column: &dyn Array,
+) -> WriterPropertiesBuilder {
+    if column.null_count() == column.len() {
+        // Nothing to look up and nothing to bound: the null count says it all.
+        return all
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_statistics_enabled(path, EnabledStatistics::Chunk);
+    }
+    if BLOOM_COLUMNS.contains(&name) {
+        // Made for as many values as there can be and folded down to as many as there are. At 1 in 100, a lookup in
+        // a month of files opens a handful of wrong row groups; 1 in 1000 would cost half as much space again.
+        let most = column.len().min(ROW_GROUP_ROWS) as u64;
+        return all
+            .set_column_dictionary_enabled(path.clone(), !UNIQUE_COLUMNS.contains(&name))
+            .set_column_bloom_filter_fpp(path.clone(), 0.01)
+            .set_column_bloom_filter_max_ndv(path, most.max(1));
+    }
+    if UNIQUE_COLUMNS.contains(&name) {
+        return all.set_column_dictionary_enabled(path, false);
+    }
+    let json = schema::index(name).is_some_and(|at| schema::COLUMNS[at].form == Form::Json);
+    if json {
+        // Payloads repeat a little, so a dictionary is tried and given up early; nobody compares JSON by order, so
+        // pages need no bounds.
+        return all
+            .set_column_dictionary_page_size_limit(path.clone(), 256 << 10)
+            .set_column_statistics_enabled(path, EnabledStatistics::Chunk);
+    }
+    all
+}
+
+/// The paths of the Parquet leaf columns of a schema, in order.
+fn leaves(schema: &Schema) -> impl Iterator<Item = ColumnPath> {
+    schema.fields().iter().flat_map(|field| match field.data_type() {
+        DataType::List(item) => match item.data_type() {
+            DataType::Struct(members) => {
+                let path = |member: &Arc<arrow::datatypes::Field>| {
+                    let steps = [field.name(), "list", item.name(), member.name()];
+                    ColumnPath::new(steps.map(str::to_owned).to_vec())
+                };
+                members.iter().map(path).collect()
+            }
+            _ => vec![],
+        },
+        _ => vec![ColumnPath::new(vec![field.name().clone()])],
+    })
+}
+
+/// What Delta readers skip files by, from the file's own metadata, so that both always agree. A bound that is not
+/// known for sure is left out.
+fn delta_stats(schema: &Schema, metadata: &ParquetMetaData) -> String {
+    let (mut least, mut most, mut nulls) = (Map::new(), Map::new(), Map::new());
+    for (at, path) in leaves(schema).enumerate() {
+        let [name] = path.parts() else { continue };
+        if !STATS_COLUMNS.contains(&name.as_str()) {
+            continue;
+        }
+        let chunks: Vec<&ColumnChunkMetaData> =
+            metadata.row_groups().iter().map(|group| group.column(at)).collect();
+        let null_count =
+            |chunk: &&ColumnChunkMetaData| chunk.statistics().and_then(Statistics::null_count_opt);
+        if let Some(count) = chunks.iter().map(null_count).sum::<Option<u64>>() {
+            nulls.insert(name.clone(), json!(count));
+        }
+        if let Some((lower, upper)) = bounds(&chunks) {
+            least.extend(lower.map(|value| (name.clone(), value)));
+            most.extend(upper.map(|value| (name.clone(), value)));
+        }
+    }
+    let rows = metadata.file_metadata().num_rows();
+    json!({"numRecords": rows, "minValues": least, "maxValues": most, "nullCount": nulls}).to_string()
+}
+
+/// The bounds of a whole column from those of its chunks; `None` where a chunk with values has none, and for booleans,
+/// for which Delta knows no bounds. The writer cuts long texts, rounding the upper bound up (or leaving it whole where
+/// that cannot be), so they hold.
+fn bounds(chunks: &[&ColumnChunkMetaData]) -> Option<(Option<Value>, Option<Value>)> {
+    let (mut texts, mut times) = (Vec::new(), Vec::new());
+    for chunk in chunks {
+        let statistics = chunk.statistics()?;
+        if statistics.null_count_opt() == u64::try_from(chunk.num_values()).ok() {
+            continue;
+        }
+        match statistics {
+            Statistics::ByteArray(values) => {
+                texts.push((values.min_opt()?.as_utf8().ok()?, values.max_opt()?.as_utf8().ok()?));
+            }
+            Statistics::Int64(values) => times.push((*values.min_opt()?, *values.max_opt()?)),
+            _ => return None,
+        }
+    }
+    let lower = texts.iter().map(|(least, _)| *least).min().and_then(delta_text);
+    let upper = texts.iter().map(|(_, most)| *most).max().and_then(delta_text);
+    let first =
+        times.iter().map(|(least, _)| *least).min().and_then(|time| delta_time(time.div_euclid(1000)));
+    let last = times.iter().map(|(_, most)| *most).max().and_then(|time| {
+        let whole = time.div_euclid(1000);
+        delta_time(if time.rem_euclid(1000) == 0 { whole } else { whole + 1 })
+    });
+    Some((lower.or(first), upper.or(last)))
+}
+
+/// A text bound; not one that would bloat the log.
+fn delta_text(text: &str) -> Option<Value> {
+    (text.len() <= 256).then(|| Value::from(text))
+}
+
+/// A time bound in Delta's form, which has whole milliseconds; not one in a year that readers of the form choke on.
+fn delta_time(milliseconds: i64) -> Option<Value> {
+    let time = DateTime::from_timestamp_millis(milliseconds)?;
+    (1..=9999).contains(&time.year()).then(|| Value::from(time.to_rfc3339_opts(SecondsFormat::Millis, true)))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use arrow::array::{
+        ArrayRef, BooleanBuilder, Int64Array, StringViewArray, TimestampMicrosecondArray, new_null_array,
+    };
+    use arrow::compute::cast;
+    use bytes::Bytes;
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+    use parquet::basic::{ConvertedType, LogicalType};
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+
+    use super::*;
+
+    /// A batch in which the columns named have these values, and all others are null.
+    pub fn batch(rows: usize, columns: &[(&str, ArrayRef)]) -> RecordBatch {
+        let schema = schema::arrow_schema();
+        let given =
+            |name: &str| columns.iter().find(|(column, _)| *column == name).map(|(_, values)| values.clone());
+        let arrays = schema
+            .fields()
+            .iter()
+            .map(|field| given(field.name()).unwrap_or_else(|| new_null_array(field.data_type(), rows)))
+            .collect();
+        RecordBatch::try_new(schema, arrays).unwrap()
+    }
+
+    pub fn texts(values: impl IntoIterator<Item = Option<String>>) -> ArrayRef {
+        Arc::new(StringViewArray::from_iter(values))
+    }
+
+    pub fn times(values: impl IntoIterator<Item = Option<i64>>) -> ArrayRef {
+        Arc::new(TimestampMicrosecondArray::from_iter(values).with_timezone("UTC"))
+    }
+
+    fn stats_of(rows: usize, columns: &[(&str, ArrayRef)]) -> Value {
+        let encoded = encode(&batch(rows, columns), &Partitioning::default()).unwrap();
+        serde_json::from_str(&encoded.stats).unwrap()
+    }
+
+    /// A batch of many row shapes: repeated and unique texts, nulls, a list of structs, several row groups' worth.
+    fn varied(rows: usize) -> RecordBatch {
+        let mut read_only = BooleanBuilder::new();
+        for row in 0..rows {
+            read_only.append_option((row % 7 > 0).then_some(row % 2 == 0));
+        }
+        let list = schema::resource_item();
+        let members = schema::resource_members();
+        let mut builder =
+            arrow::array::ListBuilder::new(arrow::array::StructBuilder::from_fields(members, rows))
+                .with_field(list);
+        for row in 0..rows {
+            for at in 0..row % 3 {
+                for member in 0..4 {
+                    let values =
+                        builder.values().field_builder::<arrow::array::StringViewBuilder>(member).unwrap();
+                    values.append_option((at != member).then(|| format!("arn:aws:s3:::bucket-{}", row % 5)));
+                }
+                builder.values().append(true);
+            }
+            builder.append(row % 3 != 0 || row % 2 == 0);
+        }
+        batch(
+            rows,
+            &[
+                (
+                    "event_time",
+                    times((0..rows).map(|row| Some(1_772_323_200_000_000 + row as i64 * 1_000_001))),
+                ),
+                (
+                    "event_id",
+                    texts((0..rows).map(|row| Some(format!("{row:08x}-0000-4000-8000-000000000000")))),
+                ),
+                ("account", texts((0..rows).map(|_| Some("111122223333".into())))),
+                ("region", texts((0..rows).map(|_| Some("eu-west-1".into())))),
+                ("event_name", texts((0..rows).map(|row| Some(format!("Get{}", row % 50))))),
+                (
+                    "request_parameters",
+                    texts((0..rows).map(|row| (row % 3 > 0).then(|| format!("{{\"n\":{row}}}")))),
+                ),
+                ("read_only", Arc::new(read_only.finish())),
+                ("resources", Arc::new(builder.finish())),
+                ("row_source_record", Arc::new(Int64Array::from_iter_values(1..=rows as i64))),
+            ],
+        )
+    }
+
+    #[test]
+    fn a_file_reads_back_as_it_was_and_twice_the_same() {
+        let rows = ROW_GROUP_ROWS + 5_000;
+        let whole = varied(rows);
+        let first = encode(&whole, &Partitioning::default()).unwrap();
+        let second = encode(&whole, &Partitioning::default()).unwrap();
+        assert_eq!(first.rows, rows as u64);
+        assert!(first.bytes == second.bytes);
+        let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(first.bytes)).unwrap();
+        assert_eq!(reader.metadata().num_row_groups(), 2);
+        assert!(reader.schema().metadata().get("ARROW:schema").is_none());
+        let mut at = 0;
+        for read in reader.with_batch_size(10_000).build().unwrap() {
+            let read = read.unwrap();
+            for (column, values) in read.columns().iter().enumerate() {
+                let wrote = whole.column(column).slice(at, read.num_rows());
+                assert_eq!(
+                    &cast(values, wrote.data_type()).unwrap(),
+                    &wrote,
+                    "{}",
+                    schema::COLUMNS[column].name
+                );
+            }
+            at += read.num_rows();
+        }
+        assert_eq!(at, rows);
+    }
+
+    #[test]
+    fn a_file_says_what_any_reader_understands() {
+        let by: Partitioning = "date,account".parse().unwrap();
+        let encoded = encode(&varied(2_000), &by).unwrap();
+        let file = SerializedFileReader::new(Bytes::from(encoded.bytes)).unwrap();
+        let metadata = file.metadata();
+        let footer = metadata.file_metadata();
+        assert_eq!(footer.created_by(), Some(CREATED_BY));
+        let pairs: Vec<_> =
+            footer.key_value_metadata().unwrap().iter().map(|pair| pair.key.as_str()).collect();
+        assert_eq!(pairs, ["trailhouse.schema_version"]);
+
+        let columns = footer.schema_descr();
+        let find =
+            |path: &str| (0..columns.num_columns()).find(|&at| columns.column(at).path().string() == path);
+        assert_eq!(find("account"), None);
+        assert!(find("resources.list.element.arn_prefix").is_some());
+        let time = columns.column(find("event_time").unwrap());
+        assert_eq!(time.converted_type(), ConvertedType::TIMESTAMP_MICROS);
+        assert_eq!(
+            columns.column(find("event_name").unwrap()).logical_type_ref(),
+            Some(&LogicalType::String)
+        );
+
+        let group = metadata.row_group(0);
+        let sorted: Vec<_> =
+            group.sorting_columns().unwrap().iter().map(|by| by.column_idx as usize).collect();
+        assert_eq!(sorted, ["region", "event_time", "event_id"].map(|name| find(name).unwrap()));
+        assert!(group.column(find("event_id").unwrap()).bloom_filter_offset().is_some());
+        let empty = group.column(find("user_identity_access_key_id").unwrap());
+        assert_eq!((empty.bloom_filter_offset(), empty.dictionary_page_offset()), (None, None));
+        assert!(empty.compressed_size() < 64, "{}", empty.compressed_size());
+    }
+
+    #[test]
+    fn statistics_bound_what_is_there() {
+        let odd = format!("{}\u{10ffff}", "\u{10ffff}".repeat(15));
+        let long = "z".repeat(300);
+        let stats = stats_of(
+            3,
+            &[
+                ("event_time", times([Some(-1), None, Some(1_772_323_200_123_001)])),
+                ("event_name", texts([Some(long.clone()), Some("b\"".into()), None])),
+                ("event_source", texts([Some(odd.clone()), Some(String::new()), None])),
+                ("principal", texts([Some("\u{10ffff}".repeat(200)), Some("a".into()), None])),
+                ("account", texts([Some("000000000001".into()), Some("999999999999".into()), None])),
+                ("read_only", Arc::new(arrow::array::BooleanArray::from(vec![Some(true), None, None]))),
+            ],
+        );
+        assert_eq!(stats["numRecords"], 3);
+        assert_eq!(stats["minValues"]["event_time"], "1969-12-31T23:59:59.999Z");
+        assert_eq!(stats["maxValues"]["event_time"], "2026-03-01T00:00:00.124Z");
+        assert_eq!(stats["minValues"]["event_name"], "b\"");
+        let most = stats["maxValues"]["event_name"].as_str().unwrap();
+        assert!(most > long.as_str() && most.len() <= 64, "{most}");
+        assert_eq!(stats["minValues"]["event_source"], "");
+        assert_eq!(stats["maxValues"]["event_source"], odd.as_str());
+        assert_eq!(stats["minValues"]["principal"], "a");
+        assert_eq!(stats["maxValues"]["principal"], Value::Null);
+        assert_eq!(stats["minValues"]["account"], "000000000001");
+        assert_eq!(stats["maxValues"]["account"], "999999999999");
+        assert_eq!(stats["minValues"]["error_code"], Value::Null);
+        assert_eq!(stats["nullCount"]["error_code"], 3);
+        assert_eq!(stats["nullCount"]["read_only"], 2);
+        assert_eq!(stats["minValues"]["read_only"], Value::Null);
+    }
+
+    #[test]
+    fn statistics_span_row_groups_and_skip_those_of_nulls_only() {
+        let rows = ROW_GROUP_ROWS + 1;
+        let stats = stats_of(
+            rows,
+            &[
+                ("event_name", texts((0..rows).map(|row| (row == 0).then(|| "only".into())))),
+                (
+                    "event_source",
+                    texts((0..rows).map(|row| Some(if row == ROW_GROUP_ROWS { "z" } else { "m" }.into()))),
+                ),
+            ],
+        );
+        assert_eq!(stats["maxValues"]["event_name"], "only");
+        assert_eq!(stats["nullCount"]["event_name"], rows - 1);
+        assert_eq!(
+            (&stats["minValues"]["event_source"], &stats["maxValues"]["event_source"]),
+            (&json!("m"), &json!("z"))
+        );
+    }
+
+    #[test]
+    fn bounds_beyond_the_calendar_are_left_out() {
+        let stats = stats_of(2, &[("event_time", times([Some(i64::MIN), Some(i64::MAX)]))]);
+        assert_eq!(
+            (&stats["minValues"]["event_time"], &stats["maxValues"]["event_time"]),
+            (&Value::Null, &Value::Null)
+        );
+    }
+
+    #[test]
+    fn other_columns_are_refused() {
+        let one = batch(1, &[]).project(&[0, 1]).unwrap();
+        assert!(encode(&one, &Partitioning::default()).is_err());
+    }
+
+    #[test]
+    fn an_empty_batch_is_a_file_without_rows() {
+        let stats = stats_of(0, &[]);
+        assert_eq!(stats["numRecords"], 0);
+    }
+}
