@@ -1,1 +1,5 @@
 //! x
+/// Sizes.
+pub mod size;
+/// SQL.
+pub mod sql;
