@@ -42,8 +42,8 @@ pub enum Failure {
         /// Bytes received.
         received: u64,
     },
-    /// The store failed.
-    #[error(transparent)]
+    /// The store failed, or the object is archived.
+    #[error("{}", .0.chain())]
     Other(crate::error::Error),
 }
 
@@ -61,13 +61,13 @@ pub async fn fetch(
     object: &Object,
     limit_bytes: u64,
 ) -> Result<Bytes, Failure> {
+    if object.size > limit_bytes {
+        return Err(Failure::TooLarge { size: object.size, limit: limit_bytes });
+    }
     let response = location.store.get(path).await.map_err(failure)?;
     let size = response.meta.size;
     if !is_unchanged(object, &response.meta) {
         return Err(Failure::Changed { listed: object.size, found: size });
-    }
-    if size > limit_bytes {
-        return Err(Failure::TooLarge { size, limit: limit_bytes });
     }
     let bytes = response.bytes().await.map_err(failure)?;
     let received = bytes.len() as u64;
@@ -97,7 +97,8 @@ fn failure(error: object_store::Error) -> Failure {
     use object_store::Error as E;
     match error {
         E::NotFound { .. } => Failure::Vanished,
-        E::PermissionDenied { .. } | E::Unauthenticated { .. } => Failure::Denied,
+        // Archived objects are refused with the same status; `explain` tells them apart.
+        E::PermissionDenied { .. } if !error.to_string().contains("InvalidObjectState") => Failure::Denied,
         other => Failure::Other(crate::store::explain(other)),
     }
 }

@@ -1,4 +1,4 @@
-//! The key grammar of CloudTrail, and what can be had from paths that follow it in part.
+//! The key grammar of CloudTrail.
 //!
 //! ```text
 //! [prefix/]AWSLogs/[o-…/]ACCOUNT/KIND/REGION/YYYY/MM/DD/ACCOUNT_KIND_REGION_YYYYMMDDTHHmmZ_UNIQUE.json.gz
@@ -12,11 +12,7 @@ use std::fmt;
 use chrono::{NaiveDate, NaiveDateTime};
 
 /// The step below which trails deliver.
-const LOGS: &str = "AWSLogs";
-
-/// What other services deliver below `AWSLogs/ACCOUNT/`; `CloudTrail-Lake` holds saved query results.
-const OTHER_SERVICES: [&str; 6] =
-    ["CloudTrail-Lake", "Config", "GuardDuty", "WAFLogs", "elasticloadbalancing", "vpcflowlogs"];
+pub(super) const LOGS: &str = "AWSLogs";
 
 /// Which of CloudTrail's folders under an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -152,166 +148,18 @@ impl FileName {
     }
 }
 
-/// What the objects of one folder share.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Folder {
-    /// The path below the store's root, without a trailing slash.
-    pub path: String,
-    /// The account in the key: `recipientAccountId` of its records.
-    pub account: Option<String>,
-    /// The Region in the key, where it looks like one: that which delivered, not always `awsRegion`.
-    pub region: Option<String>,
-    /// The UTC day of delivery.
-    pub day: Option<NaiveDate>,
-    /// Which of CloudTrail's folders.
-    pub kind: Option<Kind>,
-}
-
-impl Folder {
-    /// What a path says, whether it is a whole key folder, the upper part of one, or has only `REGION/YYYY/MM/DD` left.
-    pub fn parse(path: &str) -> Folder {
-        let (folder, depth) = Folder::locate(path);
-        if depth != Depth::Outside {
-            return folder;
-        }
-        let mut folder = folder;
-        let mut steps = path.rsplit('/');
-        let (Some(day), Some(month), Some(year), Some(region)) =
-            (steps.next(), steps.next(), steps.next(), steps.next())
-        else {
-            return folder;
-        };
-        // Without a Region before it a date may mean anything, such as when a backup was made.
-        if !is_region(region) {
-            return folder;
-        }
-        let Some(day) = day_of(year, month, day) else { return folder };
-        folder.day = Some(day);
-        folder.region = Some(region.to_owned());
-        let mut above = steps.next();
-        folder.kind = above.and_then(Kind::from_folder);
-        if folder.kind.is_some() {
-            above = steps.next();
-        }
-        folder.account = above.filter(|step| is_account(step)).map(str::to_owned);
-        folder
-    }
-
-    /// What a path says by the grammar alone, and how deep in it the path is.
-    pub(super) fn locate(path: &str) -> (Folder, Depth) {
-        let mut folder = Folder { path: path.to_owned(), ..Folder::default() };
-        let steps: Vec<&str> = path.split('/').collect();
-        // The last `AWSLogs` that has an account below it, or nothing yet.
-        let below_logs =
-            steps.iter().enumerate().rev().filter(|(_, step)| **step == LOGS).find_map(|(at, _)| {
-                let below = steps.get(at + 1..).unwrap_or_default();
-                let below = match below {
-                    [organization, rest @ ..] if is_organization(organization) => rest,
-                    all => all,
-                };
-                below.first().is_none_or(|step| is_account(step)).then_some(below)
-            });
-        let Some(steps) = below_logs else { return (folder, Depth::Outside) };
-        let depth = folder.descend(steps);
-        (folder, depth)
-    }
-
-    /// Follows the steps below `AWSLogs/[o-…/]`.
-    fn descend(&mut self, steps: &[&str]) -> Depth {
-        let [account, steps @ ..] = steps else { return Depth::Logs };
-        self.account = Some((*account).to_owned());
-        let [kind, steps @ ..] = steps else { return Depth::Account };
-        self.kind = Kind::from_folder(kind);
-        if self.kind.is_none() {
-            return Depth::Foreign;
-        }
-        let [region, steps @ ..] = steps else { return Depth::Kind };
-        self.region = is_region(region).then(|| (*region).to_owned());
-        let period = match steps {
-            [] => return Depth::Region,
-            [year] => number(year, 4).and_then(|year| Depth::period(year, 1, 12)),
-            [year, month] => number(year, 4)
-                .and_then(|year| number(month, 2).and_then(|month| Depth::period(year, month, 1))),
-            [year, month, day, ..] => {
-                self.day = day_of(year, month, day);
-                self.day.map(|_| Depth::Day)
-            }
-        };
-        period.unwrap_or(Depth::Odd)
-    }
-
-    /// Whether the path leaves nothing open that an object's name could say.
-    pub(super) fn is_whole(&self) -> bool {
-        self.account.is_some() && self.region.is_some() && self.day.is_some() && self.kind.is_some()
-    }
-
-    /// The same folder for an object called `name`, with what the path leaves open taken from the name.
-    pub(super) fn completed_by(mut self, name: &str) -> Folder {
-        if let Some(name) = FileName::parse(name) {
-            self.account.get_or_insert(name.account);
-            self.region.get_or_insert(name.region);
-            self.day.get_or_insert(name.delivered.date());
-            self.kind.get_or_insert(name.kind);
-        }
-        self
-    }
-}
-
-/// How deep in the grammar a folder is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Depth {
-    /// Above any `AWSLogs`, or where there is none.
-    Outside,
-    /// `AWSLogs`, or an organization in it.
-    Logs,
-    /// An account.
-    Account,
-    /// One of CloudTrail's folders of an account.
-    Kind,
-    /// A Region.
-    Region,
-    /// A year or a month: its first and last day.
-    Period(NaiveDate, NaiveDate),
-    /// A day, or deeper.
-    Day,
-    /// Below an account, but none of CloudTrail's folders.
-    Foreign,
-    /// Below a Region, but no date.
-    Odd,
-}
-
-impl Depth {
-    /// `months` months from a month on.
-    fn period(year: u32, month: u32, months: u32) -> Option<Depth> {
-        let first = NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, 1)?;
-        let last = first.checked_add_months(chrono::Months::new(months))?.pred_opt()?;
-        Some(Depth::Period(first, last))
-    }
-}
-
-/// Why a folder of a tree that need not follow the grammar is known to hold no events.
-pub(super) fn without_events(folder: &str) -> Option<&'static str> {
-    let mut steps = folder.rsplit('/');
-    let name = steps.next()?;
-    if name == Kind::Digest.folder() {
-        return Some(super::list::DIGEST_FOLDER);
-    }
-    let below_account = steps.next().is_some_and(is_account);
-    (below_account && OTHER_SERVICES.contains(&name)).then_some(super::list::FOREIGN_FOLDER)
-}
-
-fn is_account(step: &str) -> bool {
+pub(super) fn is_account(step: &str) -> bool {
     step.len() == 12 && step.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// AWS's own pattern is `^o-[a-z0-9]{10,32}$`; shortened ones occur in anonymised trees.
-fn is_organization(step: &str) -> bool {
+pub(super) fn is_organization(step: &str) -> bool {
     let id = step.strip_prefix("o-").unwrap_or_default();
     !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
 }
 
 /// Whether a step has the form of a Region (`us-gov-west-1`); new ones appear, so that no list is kept.
-fn is_region(step: &str) -> bool {
+pub(super) fn is_region(step: &str) -> bool {
     let parts: Vec<&str> = step.split('-').collect();
     parts.len() >= 3
         && parts.iter().all(|part| {
@@ -321,14 +169,14 @@ fn is_region(step: &str) -> bool {
         && parts.last().is_some_and(|part| part.starts_with(|first: char| first.is_ascii_digit()))
 }
 
-fn number(text: &str, digits: usize) -> Option<u32> {
+pub(super) fn number(text: &str, digits: usize) -> Option<u32> {
     if text.len() != digits || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
     text.parse().ok()
 }
 
-fn day_of(year: &str, month: &str, day: &str) -> Option<NaiveDate> {
+pub(super) fn day_of(year: &str, month: &str, day: &str) -> Option<NaiveDate> {
     NaiveDate::from_ymd_opt(i32::try_from(number(year, 4)?).ok()?, number(month, 2)?, number(day, 2)?)
 }
 
@@ -346,6 +194,7 @@ fn time_at(text: &str) -> Option<NaiveDateTime> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::folder::Folder;
     use super::*;
 
     fn date(year: i32, month: u32, day: u32) -> NaiveDate {
@@ -456,69 +305,5 @@ mod tests {
         ] {
             assert_eq!(FileName::parse(name), None, "{name}");
         }
-    }
-
-    #[test]
-    fn a_folder_says_what_its_path_has() {
-        let fields = |path: &str| {
-            let Folder { account, region, day, kind, .. } = Folder::parse(path);
-            (account.unwrap_or_default(), region.unwrap_or_default(), day, kind)
-        };
-        let day = Some(date(2024, 2, 29));
-        let trail = Some(Kind::CloudTrail);
-        let account = "111122223333".to_owned();
-        let region = "us-east-1".to_owned();
-        let none = String::new();
-        let whole = (account.clone(), region.clone(), day, trail);
-        assert_eq!(fields("AWSLogs/111122223333/CloudTrail/us-east-1/2024/02/29"), whole);
-        assert_eq!(
-            fields("a/AWSLogs/b/AWSLogs/o-1/111122223333/CloudTrail/us-east-1/2024/02/29/deeper"),
-            whole
-        );
-        assert_eq!(
-            fields("AWSLogs/999999999999/CloudTrail/AWSLogs/111122223333/CloudTrail/us-east-1/2024/02/29"),
-            whole
-        );
-        assert_eq!(fields("x/111122223333/CloudTrail/us-east-1/2024/02/29"), whole);
-        assert_eq!(fields("us-east-1/2024/02/29"), (none.clone(), region, day, None));
-        assert_eq!(
-            fields("AWSLogs/111122223333/CloudTrail/us_east_1/2024/02/29"),
-            (account.clone(), none.clone(), day, trail)
-        );
-        assert_eq!(fields("AWSLogs/111122223333/Config"), (account, none.clone(), None, None));
-        assert_eq!(fields("backups/2024/02/29"), (none.clone(), none.clone(), None, None));
-        assert_eq!(fields("us-east-1/2024/02/30"), (none.clone(), none, None, None));
-    }
-
-    #[test]
-    fn a_name_completes_what_the_folder_leaves_open() {
-        let name = "111122223333_CloudTrail_us-east-1_20240131T2355Z_aB3dE6gH9jK2mN5p.json.gz";
-        let loose = Folder::parse("downloads").completed_by(name);
-        assert_eq!(loose.account.as_deref(), Some("111122223333"));
-        assert_eq!(loose.day, Some(date(2024, 1, 31)));
-        let renamed =
-            Folder::parse("AWSLogs/444455556666/CloudTrail/us_east_1/2024/02/01").completed_by(name);
-        assert_eq!(renamed.account.as_deref(), Some("444455556666"));
-        assert_eq!(renamed.region.as_deref(), Some("us-east-1"));
-        assert_eq!(renamed.day, Some(date(2024, 2, 1)));
-    }
-
-    #[test]
-    fn the_depth_decides_what_is_listed() {
-        let depth = |path: &str| Folder::locate(path).1;
-        assert_eq!(depth(""), Depth::Outside);
-        assert_eq!(depth("CloudTrail/logs"), Depth::Outside);
-        assert_eq!(depth("AWSLogs/team"), Depth::Outside);
-        assert_eq!(depth("AWSLogs/team/AWSLogs"), Depth::Logs);
-        assert_eq!(depth("AWSLogs/o-abcdefghij"), Depth::Logs);
-        assert_eq!(depth("AWSLogs/o-abcdefghij/111122223333"), Depth::Account);
-        assert_eq!(depth("AWSLogs/111122223333/CloudTrail-Digest"), Depth::Kind);
-        assert_eq!(depth("AWSLogs/111122223333/Config"), Depth::Foreign);
-        let region = "AWSLogs/111122223333/CloudTrail/us-iso-east-1";
-        assert_eq!(depth(region), Depth::Region);
-        assert_eq!(depth(&format!("{region}/2024")), Depth::Period(date(2024, 1, 1), date(2024, 12, 31)));
-        assert_eq!(depth(&format!("{region}/2024/02")), Depth::Period(date(2024, 2, 1), date(2024, 2, 29)));
-        assert_eq!(depth(&format!("{region}/2024/02/09")), Depth::Day);
-        assert_eq!(depth(&format!("{region}/exports")), Depth::Odd);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use object_store::path::Path;
 
-pub use super::key::Folder;
+pub use super::folder::Folder;
 use super::{local, walk};
 use crate::error::Result;
 use crate::store::Location;

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use object_store::path::Path;
 
-use super::key::{Folder, without_events};
+use super::folder::{Folder, without_events};
 use super::list::{Builder, Filter, Listing, join, version_of};
 use crate::error::{Context, Error, Result};
 
@@ -98,7 +98,7 @@ impl Tree {
         if !metadata.is_dir() {
             return self.offer(folder.as_ref(), name, &metadata);
         }
-        if is_link && fs::canonicalize(on_disk(folder))?.starts_with(fs::canonicalize(entry.path())?) {
+        if is_link && leads_up(folder, entry)? {
             self.found.skip(LOOP, 1);
             return Ok(());
         }
@@ -125,6 +125,12 @@ impl Tree {
         }
         Ok(())
     }
+}
+
+/// Whether a link is to one of the folders on the way to it.
+fn leads_up(folder: &Path, link: &DirEntry) -> io::Result<bool> {
+    let target = fs::canonicalize(link.path())?;
+    Ok(on_disk(folder).ancestors().any(|above| fs::canonicalize(above).is_ok_and(|above| above == target)))
 }
 
 fn on_disk(path: &Path) -> PathBuf {
@@ -208,12 +214,15 @@ mod tests {
         let (folder, root) = tree(&["a/1.json", "b/2.json"]);
         symlink(folder.path(), folder.path().join("a/up")).unwrap();
         symlink(folder.path().join("b"), folder.path().join("a/b")).unwrap();
+        symlink(folder.path().join("a"), folder.path().join("b/a")).unwrap();
         symlink("nowhere", folder.path().join("broken")).unwrap();
         let bad = std::ffi::OsString::from_vec(b"bad\xff.json".to_vec());
         fs::write(folder.path().join(bad), "[]").unwrap();
         let found = list(&root, &Filter::default(), &|_| ()).await.unwrap();
-        assert_eq!(below(&found, &root), ["a/1.json", "a/b/2.json", "b/2.json"]);
-        assert_eq!(found.skipped.values().sum::<u64>(), 2);
+        assert_eq!(below(&found, &root), ["a/1.json", "a/b/2.json", "b/2.json", "b/a/1.json"]);
+        // Each way up is met by both ways into `a`.
+        assert_eq!(found.skipped[LOOP], 4);
+        assert_eq!(found.skipped[BROKEN_LINK], 1);
         assert_eq!(found.failures.len(), 1);
         assert_eq!(found.failures[0].message, "bad\u{fffd}.json: the name is not UTF-8");
     }

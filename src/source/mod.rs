@@ -2,11 +2,14 @@
 //!
 //! ```text
 //!  Location, Filter ─▶ list ─▶ Listing: folders (account, Region, day, kind) and objects ─▶ fetch ─▶ bytes
-//!                       └── key: the grammar of the paths
+//!                       └── key, folder: what the paths say
 //! ```
 
 /// The key grammar.
 pub mod key;
+
+/// What a path says of the objects below it.
+mod folder;
 
 /// Finding the objects.
 pub mod list;
@@ -16,6 +19,9 @@ mod walk;
 
 /// The walk over a local tree.
 mod local;
+
+#[cfg(test)]
+mod watched;
 
 /// Reading one of them.
 pub mod fetch;
