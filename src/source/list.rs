@@ -227,3 +227,26 @@ impl Builder {
         listing
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listing_can_run_on_any_thread() {
+        fn is_send<F: Send>(_: impl Fn(&'static Location, &'static Filter) -> F) {}
+        is_send(|location, filter| list(location, filter, &|_| ()));
+    }
+
+    #[test]
+    fn a_short_range_is_named_day_by_day() {
+        let day = |text: &str| text.parse::<NaiveDate>().ok();
+        let filter =
+            Filter { first_day: day("2024-02-28"), last_day: day("2024-03-01"), ..Filter::default() };
+        let days: Vec<String> = filter.days(3).unwrap().map(|day| day.to_string()).collect();
+        assert_eq!(days, ["2024-02-28", "2024-02-29", "2024-03-01"]);
+        assert!(filter.days(2).is_none());
+        let none = Filter { first_day: day("2024-03-02"), ..filter };
+        assert_eq!(none.days(3).unwrap().count(), 0);
+    }
+}

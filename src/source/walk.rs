@@ -66,7 +66,8 @@ pub(super) async fn list(
         // No such folder, but maybe an object.
         match store.head(root).await {
             Ok(object) => take(&mut found.objects, &object, filter),
-            Err(object_store::Error::NotFound { .. }) => {}
+            // Who may list this prefix only is told 403 for what does not exist.
+            Err(object_store::Error::NotFound { .. } | object_store::Error::PermissionDenied { .. }) => {}
             Err(source) => return Err(Failure { path: root.clone(), source }),
         }
     }
