@@ -1,2 +1,5 @@
-//! x
-fn main() {}
+//! The `trailhouse` program.
+
+fn main() -> std::process::ExitCode {
+    trailhouse::cli::main()
+}

@@ -1,5 +1,178 @@
-//! x
-/// Sizes.
+//! The command line: one file a command.
+
+/// `trailhouse convert`.
+pub mod convert;
+
+/// `trailhouse export`.
+pub mod export;
+
+/// `trailhouse schema`.
+pub mod schema;
+
+/// Sizes on the command line.
 pub mod size;
-/// SQL.
+
+/// `trailhouse sql`.
 pub mod sql;
+
+/// What is said beside the rows.
+pub mod ui;
+
+/// Points in time on the command line.
+pub mod when;
+
+use std::process::ExitCode;
+
+use clap::{ArgAction, CommandFactory, Parser, Subcommand};
+
+use crate::error::{Error, Kind, Result};
+use crate::lake::snapshot::Lake;
+use crate::store::{Location, Options};
+
+/// Turn AWS CloudTrail logs into a lake of Parquet, and answer SQL over it
+#[derive(Debug, Parser)]
+#[command(name = "trailhouse", version, max_term_width = 100)]
+#[command(after_help = "`trailhouse COMMAND --help` shows examples.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// Say only what went wrong
+    #[arg(short, long, global = true)]
+    quiet: bool,
+
+    /// Say what was done; twice: how (RUST_LOG sets it in detail)
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
+    verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Convert(Box<convert::ConvertArgs>),
+    Sql(sql::SqlArgs),
+    Schema(schema::SchemaArgs),
+    Export(export::ExportArgs),
+
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+
+    /// Print the manual pages, one after the other, in roff
+    Man,
+}
+
+/// How a command ended that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// All is well.
+    Done,
+    /// It is done, and some input was rejected or not readable.
+    Rejected,
+}
+
+/// Runs the program and returns its exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are asked for, everything else is wrong usage.
+            let code = if error.use_stderr() { 2 } else { 0 };
+            error.print().ok();
+            return ExitCode::from(code);
+        }
+    };
+    ui::start_log(cli.verbose, cli.quiet);
+    match start(cli) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Rejected) => ExitCode::from(3),
+        Err(error) => {
+            ui::print_error(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn start(cli: Cli) -> Result<Outcome> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::failed("starting").caused_by(error))?;
+    let done = runtime.block_on(async {
+        tokio::select! {
+            done = dispatch(cli.command, cli.quiet) => done,
+            signal = interrupted() => Err(signal),
+        }
+    });
+    // After an interrupt workers may still be busy with rows that nobody will read.
+    runtime.shutdown_background();
+    done
+}
+
+async fn dispatch(command: Command, quiet: bool) -> Result<Outcome> {
+    match command {
+        Command::Convert(args) => convert::run(*args, quiet).await,
+        Command::Sql(args) => sql::run(args).await.map(|()| Outcome::Done),
+        Command::Schema(args) => schema::run(&args),
+        Command::Export(args) => export::run(args).await,
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "trailhouse", &mut script);
+            ui::print_out(&script).map(|()| Outcome::Done)
+        }
+        Command::Man => man(),
+    }
+}
+
+/// Resolves when the user or the system asks the program to end.
+async fn interrupted() -> Error {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+        } else {
+            tokio::signal::ctrl_c().await.ok();
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await.ok();
+    Error::new(Kind::Interrupted, "interrupted").hint("a lake is as its last commit left it; run the command again to go on")
+}
+
+fn man() -> Result<Outcome> {
+    let mut command = Cli::command();
+    command.build();
+    let mut pages = Vec::new();
+    let mut render = |command: &clap::Command| {
+        clap_mangen::Man::new(command.clone())
+            .render(&mut pages)
+            .map_err(|error| Error::failed("writing the manual").caused_by(error))
+    };
+    render(&command)?;
+    for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+        render(sub)?;
+    }
+    ui::print_out(&pages).map(|()| Outcome::Done)
+}
+
+/// Reads `KEY=VALUE`.
+fn parse_option(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected KEY=VALUE".into()),
+    }
+}
+
+/// Opens the lake that a command reads.
+async fn open_lake(text: &str, options: Vec<(String, String)>) -> Result<Lake> {
+    let location = Location::open(text, &Options { pairs: options }).await?;
+    Lake::open(&location).await?.ok_or_else(|| {
+        Error::failed(format!("there is no lake at {}", location.url))
+            .hint(format!("make one: trailhouse convert SOURCE --to {text}"))
+    })
+}

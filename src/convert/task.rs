@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -138,14 +138,15 @@ pub async fn run(
         tokio::task::spawn_blocking(move || Worker::new(&spec, send_output, &progress).run(objects))
     };
     let fetching = async {
-        let most = spec.settings.in_flight_kib;
+        let settings = &spec.settings;
+        let most = settings.in_flight_kib;
         let mut fetched = stream::iter(spec.objects.iter().enumerate())
             .map(|(at, object)| {
                 let permits = u32::try_from(object.size / 1024 + 1).unwrap_or(most).min(most);
                 let in_flight = Arc::clone(&in_flight);
                 async move {
                     let permit = in_flight.acquire_many_owned(permits).await.ok();
-                    (at, fetch_one(object, sources, spec.settings.max_object_bytes).await, permit)
+                    (at, fetch_one(object, sources, settings.max_object_bytes).await, permit)
                 }
             })
             .buffered(FETCHES);

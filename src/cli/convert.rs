@@ -1,0 +1,274 @@
+//! `trailhouse convert`: sources into a lake.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use clap::Args;
+use indicatif::{HumanBytes, HumanCount};
+
+use super::size::parse_size;
+use super::ui::{self, Show};
+use super::when::parse_when;
+use super::{Outcome, parse_option};
+use crate::convert::report::{Report, Verdict};
+use crate::convert::{Options, Progress, run as convert};
+use crate::error::{Error, Result};
+use crate::lake::layout::Partitioning;
+use crate::store::{self, Location};
+
+/// Convert CloudTrail logs into a lake
+///
+/// Lists every CloudTrail object under the sources, converts those that the lake does not have yet, and adds their
+/// events to the lake in one commit (a large run commits as it goes). Trails are found at any depth below a source, in
+/// the plain and the organization layout; a local directory may be laid out in any way. Input that cannot be converted
+/// is kept in the lake under _trailhouse/rejected, and reported.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct ConvertArgs {
+    /// Where trails deliver: s3://bucket/prefix/, file:///dir or a local path (can be repeated)
+    #[arg(value_name = "SOURCE", required = true)]
+    sources: Vec<String>,
+
+    /// The lake to write, a URL or a path; made if it is not there
+    #[arg(long, value_name = "LAKE")]
+    to: String,
+
+    /// Convert this account only (can be repeated)
+    ///
+    /// The account in the object's key, which is the event's recipient account; where a key has none, the event's own.
+    #[arg(long, value_name = "ID")]
+    account: Vec<String>,
+
+    /// Convert what was delivered in this Region only (can be repeated)
+    ///
+    /// The Region in the object's key. An event's awsRegion may be another: trails deliver the events of global
+    /// services in their own Region. Where a key has none, the event's awsRegion decides.
+    #[arg(long, value_name = "REGION")]
+    region: Vec<String>,
+
+    /// Convert events from this time on
+    ///
+    /// A date, an RFC 3339 time, or a time ago such as 36h or 7d, or yesterday. It is the time of the event, in UTC.
+    #[arg(long, value_name = "WHEN")]
+    since: Option<String>,
+
+    /// Convert events before this time
+    ///
+    /// Objects are looked for up to one day later, as events are delivered some minutes after they happened.
+    #[arg(long, value_name = "WHEN")]
+    until: Option<String>,
+
+    /// Partition the lake by these columns, in this order [default: date]
+    ///
+    /// From date, account and region, separated by commas. It is decided when the lake is made; naming another
+    /// partitioning later is an error.
+    #[arg(long, value_name = "COLUMNS")]
+    partition_by: Option<String>,
+
+    /// List and plan only: say what would be converted, and what it would cost
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Print the report as one JSON object on standard output
+    #[arg(long)]
+    json: bool,
+
+    /// Use about this much memory [default: 384MiB for each job, 768MiB at least]
+    ///
+    /// Less memory gives smaller data files.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    memory: Option<u64>,
+
+    /// Convert this many tasks at once [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
+
+    /// Reject objects that are larger than this, stored or inflated
+    ///
+    /// CloudTrail's own objects have at most 50 MB inflated. The limit is what a gzip bomb can cost.
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_size)]
+    max_object_size: u64,
+
+    /// Show progress on standard error
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    progress: Show,
+
+    /// Set an option of the sources' store, over the environment (can be repeated)
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_option)]
+    source_option: Vec<(String, String)>,
+
+    /// Set an option of the lake's store, over the environment (can be repeated)
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_option)]
+    lake_option: Vec<(String, String)>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  Convert an organization's trail, every night, adding what is new:
+    trailhouse convert s3://org-trail/ --to s3://org-lake/events/
+
+  See first what it would do and cost:
+    trailhouse convert s3://org-trail/ --to s3://org-lake/events/ --dry-run
+
+  Two accounts, the last week, into a local directory:
+    trailhouse convert s3://org-trail/ --to lake --account 111122223333 --account 444455556666 --since 7d
+
+  Read with another profile's credentials than those that write the lake:
+    trailhouse convert s3://org-trail/ --to s3://org-lake/ --source-option profile=log-archive
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 converted but some input was rejected or not readable, 130 interrupted.";
+
+/// Memory of one worker, unless the user says otherwise.
+const MEMORY_PER_JOB: u64 = 384 << 20;
+
+/// Runs a conversion and reports it.
+///
+/// # Errors
+/// See [`convert`].
+pub async fn run(args: ConvertArgs, quiet: bool) -> Result<Outcome> {
+    let now = Utc::now();
+    let when = |flag: &str, text: &Option<String>| -> Result<Option<DateTime<Utc>>> {
+        let Some(text) = text else { return Ok(None) };
+        let read = |reason| Error::usage(format!("--{flag} {text:?}: {reason}"));
+        parse_when(text, now).map(Some).map_err(read)
+    };
+    let (since, until) = (when("since", &args.since)?, when("until", &args.until)?);
+    if let (Some(since), Some(until)) = (since, until)
+        && since >= until
+    {
+        return Err(Error::usage("--since is not before --until, so no event could be wanted"));
+    }
+    for account in &args.account {
+        if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(Error::usage(format!("--account {account:?} is no account id"))
+                .hint("an account id has twelve digits, leading zeros included"));
+        }
+    }
+    let partitioning = args.partition_by.as_deref().map(str::parse::<Partitioning>).transpose()?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let jobs = args.jobs.map_or(cores, usize::from);
+    let source_options = store::Options { pairs: args.source_option };
+    let mut sources = Vec::with_capacity(args.sources.len());
+    for source in &args.sources {
+        sources.push(Location::open(source, &source_options).await?);
+    }
+    let options = Options {
+        sources,
+        lake: Location::open(&args.to, &store::Options { pairs: args.lake_option }).await?,
+        partitioning,
+        accounts: args.account.into_iter().collect(),
+        regions: args.region.into_iter().collect(),
+        since,
+        until,
+        memory_bytes: args.memory.unwrap_or((MEMORY_PER_JOB * jobs as u64).max(2 * MEMORY_PER_JOB)),
+        jobs,
+        max_object_bytes: args.max_object_size,
+        dry_run: args.dry_run,
+        now,
+        run_id: format!("{}-{:08x}", now.format("%Y%m%dT%H%M%S%6fZ"), std::process::id()),
+    };
+    let progress = Arc::new(Progress::default());
+    let watch = ui::watch(Arc::clone(&progress), if quiet { Show::None } else { args.progress });
+    let report = convert(&options, &progress).await;
+    drop(watch);
+    let report = report?;
+    if args.json {
+        let text = serde_json::to_string(&report)
+            .map_err(|error| Error::failed("writing the report").caused_by(error))?;
+        ui::print_out(format!("{text}\n").as_bytes())?;
+    }
+    if !quiet {
+        summarize(&report);
+    }
+    Ok(if report.verdict == Verdict::Rejected { Outcome::Rejected } else { Outcome::Done })
+}
+
+/// How many rejected or unreadable objects the summary names; the report has more of them.
+const NAMED: usize = 20;
+
+fn summarize(report: &Report) {
+    let count = |number: u64| HumanCount(number).to_string();
+    let objects = &report.objects;
+    if report.verdict == Verdict::Planned {
+        let days = match &report.days {
+            Some((first, last)) if first == last => format!(" of {first}"),
+            Some((first, last)) => format!(" of {first} to {last}"),
+            None => String::new(),
+        };
+        let new = objects.listed - objects.known;
+        ui::say(&format!(
+            "{} objects listed ({}), {} of them converted before.",
+            count(objects.listed),
+            HumanBytes(report.bytes.listed),
+            count(objects.known)
+        ));
+        ui::say(&format!(
+            "To convert: {} objects{days}, {} accounts, {} Regions, into at least {} files.",
+            count(new),
+            count(report.accounts),
+            count(report.regions),
+            count(report.files)
+        ));
+        ui::say(&format!(
+            "Requests: {} LIST, {} GET, {} PUT, about ${:.2} on S3. Nothing was written.",
+            count(report.requests.list),
+            count(report.requests.get),
+            count(report.requests.put),
+            report.request_price_usd()
+        ));
+    } else {
+        ui::say(&format!(
+            "{} objects, {} events into {} files ({}) in {:.1} s{}.",
+            count(objects.listed - objects.known),
+            count(report.records.rows),
+            count(report.files),
+            HumanBytes(report.bytes.written),
+            report.duration_seconds,
+            report.version.map_or(String::new(), |version| format!(", table version {version}")),
+        ));
+        let records = &report.records;
+        let beside = [
+            (objects.known, "objects converted before"),
+            (objects.empty, "objects without records"),
+            (objects.foreign, "objects of another kind"),
+            (records.duplicates, "duplicate records"),
+            (records.filtered, "records outside the filters"),
+            (report.conflicts, "events whose id another event has"),
+        ];
+        let beside: Vec<String> = beside
+            .iter()
+            .filter(|(number, _)| *number > 0)
+            .map(|(number, what)| format!("{} {what}", count(*number)))
+            .collect();
+        if !beside.is_empty() {
+            ui::say(&format!("Beside them: {}.", beside.join(", ")));
+        }
+    }
+    let skipped: Vec<String> =
+        report.skipped.iter().map(|(reason, number)| format!("{} {reason}", count(*number))).collect();
+    if !skipped.is_empty() {
+        ui::say(&format!("Not CloudTrail logs: {}.", skipped.join(", ")));
+    }
+    let rejected = objects.rejected + report.records.rejected;
+    if rejected > 0 {
+        ui::say(&format!("Rejected: {} objects, {} records.", objects.rejected, report.records.rejected));
+    }
+    name(&report.rejected);
+    if objects.unreadable + report.unlisted > 0 {
+        ui::say(&format!("Not readable: {} objects, {} folders.", objects.unreadable, report.unlisted));
+    }
+    name(&report.unreadable);
+}
+
+fn name(notes: &[crate::convert::report::Note]) {
+    for note in notes.iter().take(NAMED) {
+        let at = match (note.record, note.byte) {
+            (Some(record), Some(byte)) => format!(": record {record} (byte {byte})"),
+            _ => String::new(),
+        };
+        ui::say(&format!("  {}{at}: {}", note.object, note.reason));
+    }
+    if notes.len() > NAMED {
+        ui::say(&format!("  … and {} more; --json lists them", notes.len() - NAMED));
+    }
+}
