@@ -151,8 +151,8 @@ fn run_id(written: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use std::fmt;
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, Mutex};
 
     use futures::stream::BoxStream;
     use object_store::memory::InMemory;
@@ -235,16 +235,21 @@ mod tests {
 
     #[tokio::test]
     async fn a_commit_whose_answer_is_lost_is_recognized() {
-        let store = Arc::new(Lossy::default());
-        let location = at(store.clone(), "lake");
-        let by = Partitioning::default();
-        let lake = Lake::create(&location, &by).await.unwrap();
-        store.lose.store(true, Ordering::SeqCst);
-        let outcome = commit(&lake, &[file(&by, "a", 1)], &[], &about("mine")).await.unwrap();
-        assert_eq!(outcome, Outcome::Committed { version: 1 });
-        let outcome = commit(&lake, &[file(&by, "b", 1)], &[], &about("other")).await.unwrap();
-        assert_eq!(outcome, Outcome::Conflict { version: 1 });
-        assert_eq!(Lake::open(&location).await.unwrap().unwrap().files().unwrap().count(), 1);
+        // The second is what a client answers that repeats a conditional put whose first answer was lost.
+        let exists = object_store::Error::AlreadyExists { path: "x".into(), source: "412".into() };
+        for answer in [closed(), exists] {
+            let store = Arc::new(Lossy::default());
+            let location = at(store.clone(), "lake");
+            let by = Partitioning::default();
+            let lake = Lake::create(&location, &by).await.unwrap();
+            *store.answer.lock().unwrap() = Some(answer);
+            let outcome = commit(&lake, &[file(&by, "a", 1)], &[], &about("mine")).await.unwrap();
+            assert_eq!(outcome, Outcome::Committed { version: 1 });
+            assert!(store.answer.lock().unwrap().is_none());
+            let outcome = commit(&lake, &[file(&by, "b", 1)], &[], &about("other")).await.unwrap();
+            assert_eq!(outcome, Outcome::Conflict { version: 1 });
+            assert_eq!(Lake::open(&location).await.unwrap().unwrap().files().unwrap().count(), 1);
+        }
     }
 
     #[tokio::test]
@@ -314,12 +319,16 @@ mod tests {
         location.store.head(&Path::parse("lake/d=a%20b/x.parquet").unwrap()).await.unwrap();
     }
 
-    /// A store that performs a put of a log file and then says it failed, or only says so.
+    /// A store that performs one put and then answers this, or that refuses to put anything.
     #[derive(Debug, Default)]
     struct Lossy {
         inner: InMemory,
-        lose: AtomicBool,
+        answer: Mutex<Option<object_store::Error>>,
         refuse: AtomicBool,
+    }
+
+    fn closed() -> object_store::Error {
+        object_store::Error::Generic { store: "lossy", source: "the connection was closed".into() }
     }
 
     impl fmt::Display for Lossy {
@@ -336,15 +345,11 @@ mod tests {
             payload: PutPayload,
             how: PutOptions,
         ) -> object_store::Result<PutResult> {
-            let failed = || object_store::Error::Generic {
-                store: "lossy",
-                source: "the connection was closed".into(),
-            };
             if self.refuse.load(Ordering::SeqCst) {
-                return Err(failed());
+                return Err(closed());
             }
             let put = self.inner.put_opts(at, payload, how).await?;
-            if self.lose.swap(false, Ordering::SeqCst) { Err(failed()) } else { Ok(put) }
+            self.answer.lock().unwrap().take().map_or(Ok(put), Err)
         }
 
         async fn put_multipart_opts(
