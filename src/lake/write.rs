@@ -1,7 +1,7 @@
 //! Record batches to Parquet: one sorted batch in, one file and its Delta statistics out. Pure and synchronous; the
 //! same batch gives the same bytes.
 //!
-//! How the writer is set, and why, is all in [`properties`].
+//! How the writer is set, and why, is all in `properties`.
 
 use std::sync::Arc;
 
