@@ -148,10 +148,9 @@ fn properties(batch: &RecordBatch) -> WriterProperties {
         .set_sorting_columns(Some(sorted.collect()))
         // All filters together, before the footer: one read gets them all, and scans never pass over them.
         .set_bloom_filter_position(BloomFilterPosition::End);
-    for (field, column) in schema.fields().iter().zip(batch.columns()) {
-        let of_field = leaves(&schema).filter(|path| path.parts().first() == Some(field.name()));
-        for path in of_field {
-            all = column_properties(all, path, field.name(), column.as_ref());
+    for path in leaves(&schema) {
+        if let Some(column) = path.parts().first().and_then(|name| batch.column_by_name(name)) {
+            all = column_properties(all, path, column.as_ref());
         }
     }
     all.build()
@@ -160,9 +159,10 @@ fn properties(batch: &RecordBatch) -> WriterProperties {
 fn column_properties(
     all: WriterPropertiesBuilder,
     path: ColumnPath,
-    name: &str,
     column: &dyn Array,
 ) -> WriterPropertiesBuilder {
+    let name = path.string();
+    let name = name.as_str();
     if column.null_count() == column.len() {
         // Nothing to look up and nothing to bound: the null count says it all.
         return all
