@@ -11,6 +11,7 @@ use deltalake_core::logstore::LogStore;
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use object_store::{ObjectStoreExt, PutMode, PutOptions};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::layout::{self, DataFile};
 use super::ledger::{self, Entry};
@@ -21,8 +22,7 @@ use crate::store::{self, Location};
 /// What a commit says about itself.
 #[derive(Debug, Clone)]
 pub struct About {
-    /// The id of the run, which no other run has: by it a commit whose answer was lost is recognized. Letters, digits
-    /// and `-`, as it is part of a file's name.
+    /// The id of the run, which no other run has: by it a commit whose answer was lost is recognized.
     pub run_id: String,
     /// The time of the run: the data files' modification time in the log.
     pub time: DateTime<Utc>,
@@ -83,16 +83,19 @@ pub async fn commit(lake: &Lake, adds: &[DataFile], entries: &[Entry], about: &A
     let committing = || format!("committing version {version} of {}", lake.location().url);
     let mut actions: Vec<Action> = lake.grown()?.map(Action::Metadata).into_iter().collect();
     actions.extend(adds.iter().map(|file| Action::Add(add(file, about))));
+    let ledger = ledger::encode(entries)?;
+    let commit_id = commit_id(about, adds, &ledger);
     let mut transactions = Vec::new();
     if !entries.is_empty() {
-        let name = format!("{version:020}-{}", about.run_id);
-        put_new(lake.location(), &layout::ledger_file(&name), ledger::encode(entries)?.into()).await?;
-        transactions.push(Transaction::new(ledger::app_id(&name), version as i64));
+        let name = format!("{version:020}-{commit_id}");
+        put_new(lake.location(), &layout::ledger_file(&name), ledger.into()).await?;
+        transactions
+            .push(Transaction::new(ledger::app_id(&name), i64::try_from(version).unwrap_or(i64::MAX)));
     }
-    let mut parameters = json!({"runId": about.run_id, "trailhouseVersion": env!("CARGO_PKG_VERSION")});
-    for (name, count) in &about.counts {
-        parameters[name] = json!(count);
-    }
+    let mut parameters = json!(about.counts);
+    parameters["runId"] = json!(about.run_id);
+    parameters["commitId"] = json!(commit_id);
+    parameters["trailhouseVersion"] = json!(env!("CARGO_PKG_VERSION"));
     let properties = CommitProperties::default()
         .with_max_retries(0)
         .with_cleanup_expired_logs(Some(false))
@@ -114,7 +117,7 @@ pub async fn commit(lake: &Lake, adds: &[DataFile], entries: &[Entry], about: &A
     let unknown =
         || format!("finding out whether version {version} of {} was committed", lake.location().url);
     match lake.log.read_commit_entry(version).await.context(unknown)? {
-        Some(written) if run_id(&written).as_deref() == Some(&about.run_id) => {
+        Some(written) if id_of(&written).as_deref() == Some(&commit_id) => {
             tracing::debug!(version, error = %error, "committed, despite what was answered");
             Ok(Outcome::Committed { version })
         }
@@ -138,21 +141,31 @@ fn add(file: &DataFile, about: &About) -> Add {
     }
 }
 
-/// The run id that the commit in this log file says it has.
-fn run_id(written: &[u8]) -> Option<String> {
+/// What tells this commit from every other: of the same run too, which may try another one on the same version.
+fn commit_id(about: &About, adds: &[DataFile], ledger: &[u8]) -> String {
+    let mut hash = Sha256::new_with_prefix(&about.run_id);
+    for file in adds {
+        hash.update([0]);
+        hash.update(&file.path);
+    }
+    hash.update([0]);
+    hash.update(ledger);
+    layout::hex(&hash.finalize())
+}
+
+/// The id that the commit in this log file says it has.
+fn id_of(written: &[u8]) -> Option<String> {
     let action = |line: &[u8]| serde_json::from_slice::<Value>(line).ok();
-    let info = written
-        .split(|&byte| byte == b'\n')
-        .filter_map(action)
-        .find(|action| action.get("commitInfo").is_some());
-    info?.pointer("/commitInfo/operationParameters/runId")?.as_str().map(str::to_owned)
+    let mut actions = written.split(|&byte| byte == b'\n').filter_map(action);
+    let info = actions.find(|action| action.get("commitInfo").is_some())?;
+    info.pointer("/commitInfo/operationParameters/commitId")?.as_str().map(str::to_owned)
 }
 
 #[cfg(test)]
 mod tests {
     use std::fmt;
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, Mutex};
 
     use futures::stream::BoxStream;
     use object_store::memory::InMemory;
@@ -215,6 +228,7 @@ mod tests {
         let info = &actions(&location, 1).await[0]["commitInfo"];
         assert_eq!(info["operation"], "WRITE");
         assert_eq!(info["operationParameters"]["runId"], "run-1");
+        assert_eq!(info["operationParameters"]["trailhouseVersion"], env!("CARGO_PKG_VERSION"));
         assert_eq!(info["operationParameters"]["rows"], "3");
     }
 
@@ -235,16 +249,23 @@ mod tests {
 
     #[tokio::test]
     async fn a_commit_whose_answer_is_lost_is_recognized() {
-        let store = Arc::new(Lossy::default());
-        let location = at(store.clone(), "lake");
-        let by = Partitioning::default();
-        let lake = Lake::create(&location, &by).await.unwrap();
-        store.lose.store(true, Ordering::SeqCst);
-        let outcome = commit(&lake, &[file(&by, "a", 1)], &[], &about("mine")).await.unwrap();
-        assert_eq!(outcome, Outcome::Committed { version: 1 });
-        let outcome = commit(&lake, &[file(&by, "b", 1)], &[], &about("other")).await.unwrap();
-        assert_eq!(outcome, Outcome::Conflict { version: 1 });
-        assert_eq!(Lake::open(&location).await.unwrap().unwrap().files().unwrap().count(), 1);
+        // The second is what a client answers that repeats a conditional put whose first answer was lost.
+        let exists = object_store::Error::AlreadyExists { path: "x".into(), source: "412".into() };
+        for answer in [closed(), exists] {
+            let store = Arc::new(Lossy::default());
+            let location = at(store.clone(), "lake");
+            let by = Partitioning::default();
+            let lake = Lake::create(&location, &by).await.unwrap();
+            *store.answer.lock().unwrap() = Some(answer);
+            let outcome = commit(&lake, &[file(&by, "a", 1)], &[], &about("mine")).await.unwrap();
+            assert_eq!(outcome, Outcome::Committed { version: 1 });
+            assert!(store.answer.lock().unwrap().is_none());
+            for run in ["mine", "other"] {
+                let outcome = commit(&lake, &[file(&by, "b", 1)], &[], &about(run)).await.unwrap();
+                assert_eq!(outcome, Outcome::Conflict { version: 1 });
+            }
+            assert_eq!(Lake::open(&location).await.unwrap().unwrap().files().unwrap().count(), 1);
+        }
     }
 
     #[tokio::test]
@@ -314,12 +335,16 @@ mod tests {
         location.store.head(&Path::parse("lake/d=a%20b/x.parquet").unwrap()).await.unwrap();
     }
 
-    /// A store that performs a put of a log file and then says it failed, or only says so.
+    /// A store that performs one put and then answers this, or that refuses to put anything.
     #[derive(Debug, Default)]
     struct Lossy {
         inner: InMemory,
-        lose: AtomicBool,
+        answer: Mutex<Option<object_store::Error>>,
         refuse: AtomicBool,
+    }
+
+    fn closed() -> object_store::Error {
+        object_store::Error::Generic { store: "lossy", source: "the connection was closed".into() }
     }
 
     impl fmt::Display for Lossy {
@@ -336,15 +361,11 @@ mod tests {
             payload: PutPayload,
             how: PutOptions,
         ) -> object_store::Result<PutResult> {
-            let failed = || object_store::Error::Generic {
-                store: "lossy",
-                source: "the connection was closed".into(),
-            };
             if self.refuse.load(Ordering::SeqCst) {
-                return Err(failed());
+                return Err(closed());
             }
             let put = self.inner.put_opts(at, payload, how).await?;
-            if self.lose.swap(false, Ordering::SeqCst) { Err(failed()) } else { Ok(put) }
+            self.answer.lock().unwrap().take().map_or(Ok(put), Err)
         }
 
         async fn put_multipart_opts(

@@ -13,6 +13,7 @@ use std::str::FromStr;
 
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::error::{Context, Error, Result};
 use crate::store::Location;
@@ -22,6 +23,10 @@ pub const OWN_FOLDER: &str = "_trailhouse";
 
 /// How Hive, and with it every reader of hive-partitioned folders, writes a null partition value.
 pub const NULL_VALUE: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// Bytes of an escaped value, so that `COLUMN=VALUE` with a hash at its end is within the 255 bytes that file systems
+/// allow.
+const LONGEST_VALUE: usize = 180;
 
 /// A column that data files can be partitioned by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -204,21 +209,26 @@ pub fn object(lake: &Location, relative: &str) -> Result<Path> {
 }
 
 /// Percent-encodes what the Delta protocol's writers and Hive's encode in a partition folder's name, and nothing
-/// beyond ASCII: Hive's decoder takes every `%XX` for a character, not for a byte of UTF-8.
+/// beyond ASCII: Hive's decoder takes every `%XX` for a character, not for a byte of UTF-8. A value too long for a
+/// folder's name, which no real account or Region is, is cut and told apart by its hash; Delta readers have the whole
+/// of it from the log.
 fn escape(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
     for this in value.chars() {
+        if text.len() > LONGEST_VALUE {
+            return format!("{text}~{}", hex(&Sha256::digest(value)));
+        }
         if this.is_ascii() && !this.is_ascii_alphanumeric() && !"-._~".contains(this) {
             let _ = write!(text, "%{:02X}", u32::from(this));
         } else {
             text.push(this);
         }
     }
-    text
+    if text == NULL_VALUE { text.replacen('_', "%5F", 1) } else { text }
 }
 
 /// Lower-case hexadecimal of at most the first 16 bytes: enough that no two tasks meet.
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().take(16).fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
@@ -280,6 +290,10 @@ mod tests {
             folder(&by.partition(None, Some(""), None)),
             format!("event_date={NULL_VALUE}/account={NULL_VALUE}")
         );
+        let [odd, long, longer] = [NULL_VALUE, &"é".repeat(300), &"é".repeat(301)]
+            .map(|account| folder(&by.partition(None, Some(account), None)[1..]));
+        assert_eq!(odd, "account=%5F_HIVE_DEFAULT_PARTITION__");
+        assert!(long.len() <= 255 && long != longer, "{long}");
         assert_eq!(rejected_file("x"), "_trailhouse/rejected/x.ndjson.zst");
         assert_eq!(ledger_file("x"), "_trailhouse/ledger/x.parquet");
     }

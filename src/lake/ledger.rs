@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray, StringBuilder, StructArray, UInt64Array,
+    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray, StructArray, UInt64Array,
 };
 use arrow::datatypes::UInt64Type;
+use arrow::error::ArrowError;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStoreExt;
@@ -30,6 +31,9 @@ const APP_ID: &str = "trailhouse/ledger/";
 
 /// Log and ledger files read at once.
 const AT_ONCE: usize = 16;
+
+/// Entries encoded at once; the texts of one array are limited to 2 GiB.
+const ROWS_A_WRITE: usize = 65_536;
 
 /// What became of one object. Records = rows + duplicates + filtered + rejected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,37 +94,6 @@ pub(super) fn app_id(name: &str) -> String {
 /// The ledger file of these entries, in their order.
 pub(super) fn encode(entries: &[Entry]) -> Result<Vec<u8>> {
     let encoding = || "encoding a ledger file".to_owned();
-    let text = |value: fn(&Entry) -> &str| -> ArrayRef {
-        Arc::new(entries.iter().map(|entry| Some(value(entry))).collect::<StringArray>())
-    };
-    let known = |value: fn(&Entry) -> Option<&str>| -> ArrayRef {
-        let mut texts = StringBuilder::new();
-        entries.iter().for_each(|entry| texts.append_option(value(entry)));
-        Arc::new(texts.finish())
-    };
-    let number = |value: fn(&Entry) -> u64| -> ArrayRef {
-        Arc::new(UInt64Array::from_iter_values(entries.iter().map(value)))
-    };
-    let batch = RecordBatch::try_from_iter_with_nullable([
-        ("url", text(|entry| &entry.url), false),
-        ("size", number(|entry| entry.size), false),
-        ("version", text(|entry| &entry.version), false),
-        ("account", known(|entry| entry.account.as_deref()), true),
-        ("region", known(|entry| entry.region.as_deref()), true),
-        ("path_day", known(|entry| entry.path_day.as_deref()), true),
-        ("kind", known(|entry| entry.kind.as_deref()), true),
-        ("records", number(|entry| entry.records), false),
-        ("rows", number(|entry| entry.rows), false),
-        ("duplicates", number(|entry| entry.duplicates), false),
-        ("filtered", number(|entry| entry.filtered), false),
-        ("rejected", number(|entry| entry.rejected), false),
-        (
-            "complete",
-            Arc::new(entries.iter().map(|entry| Some(entry.complete)).collect::<BooleanArray>()) as _,
-            false,
-        ),
-    ])
-    .context(encoding)?;
     let properties = WriterProperties::builder()
         .set_created_by(CREATED_BY.to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
@@ -128,11 +101,39 @@ pub(super) fn encode(entries: &[Entry]) -> Result<Vec<u8>> {
         .set_column_dictionary_enabled("url".into(), false)
         .set_column_encoding("url".into(), Encoding::DELTA_BYTE_ARRAY)
         .build();
+    let schema = batch_of(&[]).context(encoding)?.schema();
     let mut bytes = Vec::new();
-    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).context(encoding)?;
-    writer.write(&batch).context(encoding)?;
+    let mut writer = ArrowWriter::try_new(&mut bytes, schema, Some(properties)).context(encoding)?;
+    for some in entries.chunks(ROWS_A_WRITE) {
+        writer.write(&batch_of(some).context(encoding)?).context(encoding)?;
+    }
     writer.close().context(encoding)?;
     Ok(bytes)
+}
+
+fn batch_of(entries: &[Entry]) -> Result<RecordBatch, ArrowError> {
+    let text = |value: fn(&Entry) -> Option<&str>| -> ArrayRef {
+        Arc::new(entries.iter().map(value).collect::<StringArray>())
+    };
+    let number = |value: fn(&Entry) -> u64| -> ArrayRef {
+        Arc::new(UInt64Array::from_iter_values(entries.iter().map(value)))
+    };
+    let complete: BooleanArray = entries.iter().map(|entry| Some(entry.complete)).collect();
+    RecordBatch::try_from_iter_with_nullable([
+        ("url", text(|entry| Some(&entry.url)), false),
+        ("size", number(|entry| entry.size), false),
+        ("version", text(|entry| Some(&entry.version)), false),
+        ("account", text(|entry| entry.account.as_deref()), true),
+        ("region", text(|entry| entry.region.as_deref()), true),
+        ("path_day", text(|entry| entry.path_day.as_deref()), true),
+        ("kind", text(|entry| entry.kind.as_deref()), true),
+        ("records", number(|entry| entry.records), false),
+        ("rows", number(|entry| entry.rows), false),
+        ("duplicates", number(|entry| entry.duplicates), false),
+        ("filtered", number(|entry| entry.filtered), false),
+        ("rejected", number(|entry| entry.rejected), false),
+        ("complete", Arc::new(complete), false),
+    ])
 }
 
 fn decode(bytes: Bytes) -> Result<Vec<Entry>> {
