@@ -1,1 +1,38 @@
-//! x
+//! The second join: a lake into rows.
+//!
+//! ```text
+//!  Lake (files, partition values, statistics) ─▶ table ─▶ session ─▶ batches ─▶ format ─▶ text
+//!                                                prune    SQL, JSON functions
+//! ```
+
+/// The `events` table over a lake's data files.
+pub mod table;
+
+/// A data file's statistics, as planning uses them.
+mod stats;
+
+/// SQL over one version of a lake.
+pub mod session;
+
+/// What an engine's error means to the person who wrote the query.
+mod errors;
+
+/// The rows `trailhouse export` rebuilds records from.
+pub mod export;
+
+/// Rows as text.
+pub mod format;
+
+/// One value as text.
+mod cells;
+
+/// The table that is drawn for people.
+mod grid;
+
+#[cfg(test)]
+mod testing;
+
+pub use errors::explain;
+pub use export::export_stream;
+pub use format::Format;
+pub use session::Session;

@@ -1,0 +1,336 @@
+//! SQL over one version of a lake.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use datafusion::common::config::Dialect;
+use datafusion::datasource::MemTable;
+use datafusion::error::DataFusionError;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder};
+use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::sql::parser::{DFParserBuilder, Statement};
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use url::Url;
+
+use super::errors::{self, Names};
+use super::table::{LakeTable, MOST_LISTED};
+use crate::error::{Context, Error, Result};
+use crate::lake::layout::DataFile;
+use crate::lake::snapshot::Lake;
+use crate::schema::{COLUMNS, EVENT_DATE, Origin};
+use crate::store::Location;
+
+const CATALOG: &str = "lake";
+const SCHEMA: &str = "public";
+
+/// SQL in PostgreSQL's dialect over the tables `events` and `columns`, and over the views it is given.
+///
+/// Nothing a statement does changes the lake: views and settings last as long as the session.
+pub struct Session {
+    pub(super) context: SessionContext,
+}
+
+impl Session {
+    /// A session over `lake` whose joins, sorts and groups use at most `memory_bytes`, then spill to files in the
+    /// system's temporary folder. Scans use memory of their own: a few megabytes for every core.
+    pub fn open(lake: &Lake, memory_bytes: u64) -> Result<Session> {
+        let files = lake.files()?.collect();
+        Session::over(lake.location().clone(), &lake.partitioning().names(), files, memory_bytes)
+    }
+
+    /// A session over `files`, data files of the lake at `location` that are partitioned by the columns `names`.
+    pub(super) fn over(
+        location: Location,
+        names: &[String],
+        files: Vec<DataFile>,
+        memory_bytes: u64,
+    ) -> Result<Session> {
+        let opening = format!("opening the lake {}", location.url);
+        let session = Session::build(location, names, files, memory_bytes);
+        session.map_err(errors::explain).context(|| opening)
+    }
+
+    fn build(
+        location: Location,
+        names: &[String],
+        files: Vec<DataFile>,
+        memory_bytes: u64,
+    ) -> datafusion::error::Result<Session> {
+        let memory_bytes = usize::try_from(memory_bytes).unwrap_or(usize::MAX);
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(FairSpillPool::new(memory_bytes)))
+            // Listings are only cached for tables that users create over folders, where it would hide new files.
+            .with_object_list_cache_limit(0)
+            .build_arc()?;
+        let root = Url::parse(&location.url).map_err(|error| DataFusionError::External(error.into()))?;
+        let store_url = ObjectStoreUrl::parse(&root[..url::Position::BeforePath])?;
+        runtime.register_object_store(store_url.as_ref(), location.store.clone());
+
+        let state = SessionStateBuilder::new()
+            .with_config(config(memory_bytes))
+            .with_runtime_env(runtime)
+            .with_default_features()
+            .build();
+        let mut context = SessionContext::new_with_state(state);
+        datafusion_functions_json::register_all(&mut context)?;
+        context.register_table("columns", Arc::new(columns_table()?))?;
+        context.register_table("events", Arc::new(LakeTable::new(location, names, files, store_url)?))?;
+        Ok(Session { context })
+    }
+
+    /// The statements of `sql`, which are separated by `;`.
+    pub fn parse(&self, sql: &str) -> Result<Vec<Statement>> {
+        let statements = DFParserBuilder::new(sql)
+            .with_dialect(&PostgreSqlDialect {})
+            .build()
+            .and_then(|mut parser| parser.parse_statements());
+        Ok(statements.map_err(errors::explain)?.into())
+    }
+
+    /// Runs one statement. Those that answer nothing, such as `CREATE VIEW`, give rows without columns.
+    ///
+    /// Errors in the stream are the engine's; [`super::explain`] turns them into the user's.
+    pub async fn run(&self, statement: Statement) -> Result<SendableRecordBatchStream> {
+        let rows = run(&self.context, statement).await;
+        rows.map_err(|error| errors::explain_plan(error, &self.names()))
+    }
+
+    /// Runs the statements of `sql` in order and gives the rows of the last.
+    pub async fn query(&self, sql: &str) -> Result<SendableRecordBatchStream> {
+        let mut statements = self.parse(sql)?;
+        let Some(last) = statements.pop() else {
+            return Err(Error::failed("the query is empty"));
+        };
+        for statement in statements {
+            let mut rows = self.run(statement).await?;
+            while let Some(batch) = futures::StreamExt::next(&mut rows).await {
+                batch.map_err(errors::explain)?;
+            }
+        }
+        self.run(last).await
+    }
+
+    /// What a misspelt name may have been meant for.
+    pub(super) fn names(&self) -> Names {
+        let schema = self.context.catalog(CATALOG).and_then(|catalog| catalog.schema(SCHEMA));
+        let mut tables = schema.map(|schema| schema.table_names()).unwrap_or_default();
+        tables.sort();
+        let state = self.context.state();
+        let mut functions: Vec<String> = state.scalar_functions().keys().cloned().collect();
+        functions.extend(state.aggregate_functions().keys().cloned());
+        functions.extend(state.window_functions().keys().cloned());
+        functions.sort();
+        functions.dedup();
+        Names { tables, functions }
+    }
+}
+
+/// Plans and starts one statement.
+pub(super) async fn run(
+    context: &SessionContext,
+    statement: Statement,
+) -> datafusion::error::Result<SendableRecordBatchStream> {
+    let plan = context.state().statement_to_plan(statement).await?;
+    context.execute_logical_plan(plan).await?.execute_stream().await
+}
+
+fn config(memory_bytes: usize) -> SessionConfig {
+    let mut config =
+        SessionConfig::new().with_information_schema(true).with_default_catalog_and_schema(CATALOG, SCHEMA);
+    let options = config.options_mut();
+    // With the generic dialect `a ->> 'k' LIKE 'x%'` means `a ->> ('k' LIKE 'x%')`.
+    options.sql_parser.dialect = Dialect::PostgreSQL;
+    let parquet = &mut options.execution.parquet;
+    // Events are wide and questions narrow: decode the columns that are asked about, then only the rows that match.
+    parquet.pushdown_filters = true;
+    parquet.reorder_filters = true;
+    parquet.enable_page_index = true;
+    parquet.bloom_filter_on_read = true;
+    parquet.max_in_list_size = MOST_LISTED;
+    // Every sorting partition sets this much aside; with the default, little memory and many cores leave no more.
+    let partitions = options.execution.target_partitions.max(1);
+    let most = memory_bytes / partitions / 8;
+    options.execution.sort_spill_reservation_bytes = options.execution.sort_spill_reservation_bytes.min(most);
+    config
+}
+
+/// The `columns` table: what every column of `events` means.
+fn columns_table() -> datafusion::error::Result<MemTable> {
+    let columns: Vec<_> = COLUMNS.iter().chain([&EVENT_DATE]).collect();
+    let text = |of: fn(&crate::schema::Column) -> Option<&'static str>| -> ArrayRef {
+        Arc::new(columns.iter().map(|column| of(column)).collect::<StringArray>())
+    };
+    let batch = RecordBatch::try_from_iter_with_nullable([
+        ("name", text(|column| Some(column.name)), false),
+        ("type", text(|column| Some(column.form.sql_type())), false),
+        ("json_path", text(|column| (!column.path.is_empty()).then_some(column.path)), true),
+        ("origin", text(|column| Some(origin(column.origin))), false),
+        ("description", text(|column| Some(column.doc)), false),
+    ])?;
+    MemTable::try_new(batch.schema(), vec![vec![batch]])
+}
+
+fn origin(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Field => "field",
+        Origin::Copy => "copy",
+        Origin::Derived => "derived",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::StringArray;
+    use serde_json::json;
+
+    use super::super::testing::{TestLake, ask, batch, encoded, events};
+    use super::*;
+
+    async fn lake() -> TestLake {
+        let mut lake = TestLake::partitioned_by(&["event_date"]);
+        lake.add(
+            &[Some("2026-03-01")],
+            &events(&[(0, Some("GetUser")), (1, Some("ConsoleLogin"))]),
+            json!({}),
+        )
+        .await;
+        lake
+    }
+
+    async fn fails(session: &Session, sql: &str) -> String {
+        let error = match session.query(sql).await {
+            Err(error) => error,
+            Ok(rows) => match futures::TryStreamExt::try_collect::<Vec<_>>(rows).await {
+                Ok(rows) => panic!("{sql} gave {rows:?}"),
+                Err(error) => errors::explain(error),
+            },
+        };
+        format!("{} | {}", error.chain(), error.hints().join(" | "))
+    }
+
+    #[tokio::test]
+    async fn a_wrong_name_is_answered_with_the_right_one() {
+        let session = lake().await.session();
+        for (sql, said) in [
+            ("SELECT eventName FROM events", "there is no column eventname | did you mean event_name?"),
+            (
+                "SELECT userIdentity.arn FROM events",
+                "there is no column useridentity.arn | did you mean user_identity_arn?",
+            ),
+            (
+                "SELECT 1 FROM events WHERE requestid = 'x'",
+                "there is no column requestid | did you mean request_id?",
+            ),
+            (
+                "SELECT e.eventSource FROM events e",
+                "there is no column e.eventsource | did you mean event_source?",
+            ),
+            (
+                "SELECT wibble FROM events",
+                "there is no column wibble | SELECT name, description FROM columns shows those of events",
+            ),
+            (
+                "SELECT wibble FROM (SELECT event_name, region FROM events) e",
+                "there is no column wibble | the columns here are event_name, region",
+            ),
+            ("SELECT * FROM event", "there is no table event | did you mean events?"),
+            (
+                "SELECT * FROM cloudtrail_logs",
+                "there is no table cloudtrail_logs | the tables are columns, events",
+            ),
+            (
+                "SELECT json_get_string(request_parameters, 'a') FROM events",
+                "there is no function json_get_string | did you mean json_get_str",
+            ),
+            ("SELECT event_name FRM events", "syntax: "),
+        ] {
+            let error = fails(&session, sql).await;
+            assert!(error.starts_with(said), "{sql}: {error}");
+            assert!(!error.contains('\n') && error.len() < 250, "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn statements_run_in_order_and_views_last_as_long_as_the_session() {
+        let session = lake().await.session();
+        let sql = "CREATE VIEW logins AS SELECT * FROM events WHERE event_name = 'ConsoleLogin'; -- ; a comment\n\
+                   SELECT count(*), 'a;b' FROM logins;";
+        assert_eq!(ask(&session, sql).await, ["1|a;b"]);
+        assert!(ask(&session, "SHOW TABLES").await.iter().any(|line| line.contains("|logins|")));
+        let error = fails(&session, "SELECT * FROM login").await;
+        assert!(error.contains("did you mean logins?"), "{error}");
+        assert!(fails(&session, " ; ").await.contains("the query is empty"));
+        assert!(fails(&session, "INSERT INTO events SELECT * FROM events").await.len() < 250);
+    }
+
+    #[tokio::test]
+    async fn the_tables_describe_themselves() {
+        let session = lake().await.session();
+        let described = ask(&session, "DESCRIBE events").await;
+        assert_eq!(described.len(), COLUMNS.len() + 1);
+        let sql = "SELECT type, json_path, origin FROM columns WHERE name = 'user_identity_arn'";
+        assert_eq!(ask(&session, sql).await, ["text|userIdentity.arn|field"]);
+        let sql = "SELECT count(*) FROM columns c JOIN information_schema.columns i \
+                   ON i.table_name = 'events' AND i.column_name = c.name";
+        assert_eq!(ask(&session, sql).await, [(COLUMNS.len() + 1).to_string()]);
+        assert!(!ask(&session, "EXPLAIN SELECT * FROM events").await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn json_columns_are_read_into_with_operators() {
+        let mut lake = TestLake::partitioned_by(&["event_date"]);
+        let payloads =
+            StringArray::from(vec![Some(r#"{"bucketName":"logs","n":{"a":[1,2]}}"#), Some("{}"), None]);
+        lake.add(&[Some("2026-03-01")], &batch(&[("request_parameters", Arc::new(payloads))]), json!({}))
+            .await;
+        let session = lake.session();
+        let sql = "SELECT request_parameters->>'bucketName', (request_parameters->'n'->'a'->>1)::int \
+                   FROM events WHERE request_parameters->>'bucketName' LIKE 'lo%'";
+        assert_eq!(ask(&session, sql).await, ["logs|2"]);
+    }
+
+    #[tokio::test]
+    async fn a_lake_in_a_folder_is_read_where_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, size) = encoded(&events(&[(0, Some("GetUser"))]));
+        std::fs::write(folder.path().join("a b.parquet"), file).unwrap();
+        let root = object_store::path::Path::from_absolute_path(folder.path()).unwrap();
+        let location = Location {
+            store: Arc::new(object_store::local::LocalFileSystem::new()),
+            url: format!("file:///{root}/"),
+            prefix: root,
+            meter: Arc::default(),
+        };
+        let stats = String::new();
+        let file = DataFile { path: "a b.parquet".into(), size, rows: 1, partition: Vec::new(), stats };
+        let session = Session::over(location, &[], vec![file], 64 << 20).unwrap();
+        assert_eq!(ask(&session, "SELECT event_name FROM events").await, ["GetUser"]);
+    }
+
+    #[tokio::test]
+    async fn copy_writes_a_file() {
+        let session = lake().await.session();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("names.csv");
+        let sql = format!("COPY (SELECT event_name FROM events ORDER BY 1) TO '{}'", file.display());
+        assert_eq!(ask(&session, &sql).await, ["2"]);
+        assert_eq!(std::fs::read_to_string(file).unwrap(), "event_name\nConsoleLogin\nGetUser\n");
+    }
+
+    #[tokio::test]
+    async fn more_memory_than_allowed_is_spilt_or_refused_with_the_flag_to_raise_it() {
+        let session = lake().await.session_of(4 << 20);
+        let ranked = "SELECT row_number() OVER (ORDER BY value % 1000, value) AS place FROM generate_series(1, 400000)";
+        let plan =
+            ask(&session, &format!("EXPLAIN ANALYZE SELECT max(place) FROM ({ranked})")).await.join("\n");
+        let sort = plan.lines().find(|line| line.contains("SortExec")).unwrap();
+        assert!(sort.contains("spill_count=") && !sort.contains("spill_count=0"), "{sort}");
+        assert_eq!(ask(&session, &format!("SELECT max(place) FROM ({ranked})")).await, ["400000"]);
+        let hoarding = "SELECT value FROM generate_series(1, 400000) ORDER BY value % 1000 LIMIT 390000";
+        let error = fails(&session, hoarding).await;
+        assert!(error.contains("more memory") && error.contains("--memory"), "{error}");
+    }
+}
