@@ -81,13 +81,22 @@ impl Grid {
         writeln!(out, "{right}")
     }
 
+    /// Draws one row, as high as its highest cell.
     fn draw(&self, cells: &[String], out: &mut impl Write) -> io::Result<()> {
-        for ((cell, room), numeric) in cells.iter().zip(&self.widths).zip(&self.numeric) {
-            let cut = if self.terminal_width.is_some() { cut(cell, *room) } else { cell.clone() };
-            let pad = " ".repeat(room.saturating_sub(width(&cut)));
-            if *numeric { write!(out, "│ {pad}{cut} ")? } else { write!(out, "│ {cut}{pad} ")? }
+        let mut columns: Vec<_> = cells.iter().map(|cell| cell.split('\n')).collect();
+        loop {
+            let lines: Vec<Option<&str>> = columns.iter_mut().map(Iterator::next).collect();
+            if lines.iter().all(Option::is_none) {
+                return Ok(());
+            }
+            for ((line, room), numeric) in lines.iter().zip(&self.widths).zip(&self.numeric) {
+                let line = line.unwrap_or_default();
+                let line = if self.terminal_width.is_some() { cut(line, *room) } else { line.to_owned() };
+                let pad = " ".repeat(room.saturating_sub(width(&line)));
+                if *numeric { write!(out, "│ {pad}{line} ")? } else { write!(out, "│ {line}{pad} ")? }
+            }
+            writeln!(out, "│")?;
         }
-        writeln!(out, "│")
     }
 }
 
@@ -101,14 +110,18 @@ fn widest_that_fits(widths: &[usize], room: usize) -> usize {
     most
 }
 
-/// The text without what would move a terminal's cursor or turn its writing direction: records hold what attackers
-/// sent.
+/// The text without what would move a terminal's cursor, but for the ends of lines, or turn its writing direction:
+/// records hold what attackers sent.
 fn visible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for char in text.chars() {
         let turns =
             matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if char.is_control() || turns { shown.extend(char.escape_default()) } else { shown.push(char) }
+        if (char.is_control() && char != '\n') || turns {
+            shown.extend(char.escape_default())
+        } else {
+            shown.push(char)
+        }
     }
     shown
 }
@@ -131,9 +144,9 @@ fn cut(text: &str, room: usize) -> String {
     kept
 }
 
-/// The columns a text takes on a terminal.
+/// The columns a text takes on a terminal: those of its longest line.
 fn width(text: &str) -> usize {
-    text.chars().map(char_width).sum()
+    text.split('\n').map(|line| line.chars().map(char_width).sum()).max().unwrap_or(0)
 }
 
 /// After Unicode's East Asian Width (UAX #11), in blocks: wide characters take two columns, combining ones none.
@@ -183,6 +196,15 @@ mod tests {
     }
 
     #[test]
+    fn a_cell_of_several_lines_stays_in_its_column() {
+        let text = drawn(&["a", "b"], None, &[&[Some("1\n22\n"), Some("x")]]);
+        assert_eq!(
+            text,
+            "┌────┬───┐\n│ a  │ b │\n├────┼───┤\n│ 1  │ x │\n│ 22 │   │\n│    │   │\n└────┴───┘\n1 row\n"
+        );
+    }
+
+    #[test]
     fn only_a_terminal_cuts_cells() {
         let long = "a-user-agent-that-goes-on-and-on";
         let text = drawn(&["n", "agent"], Some(24), &[&[Some("1"), Some(long)]]);
@@ -193,8 +215,8 @@ mod tests {
 
     #[test]
     fn a_terminal_is_never_sent_control_characters() {
-        let text = drawn(&["agent"], None, &[&[Some("a\u{1b}[2Jb\nc\u{202e}d")]]);
-        assert!(text.contains("│ a\\u{1b}[2Jb\\nc\\u{202e}d │"), "{text}");
+        let text = drawn(&["agent"], None, &[&[Some("a\u{1b}[2Jb\rc\u{202e}d")]]);
+        assert!(text.contains("│ a\\u{1b}[2Jb\\rc\\u{202e}d │"), "{text}");
     }
 
     #[test]

@@ -23,6 +23,9 @@ pub mod export;
 /// Rows as text.
 pub mod format;
 
+/// One value as text.
+mod cells;
+
 /// The table that is drawn for people.
 mod grid;
 
