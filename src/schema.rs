@@ -274,6 +274,7 @@ pub const fn index(name: &str) -> Option<usize> {
 }
 
 /// The position of a column that the program names itself; a name that is none fails to compile in a `const`.
+#[allow(clippy::panic)]
 pub const fn known(name: &str) -> usize {
     match index(name) {
         Some(at) => at,

@@ -7,8 +7,8 @@ use super::size::parse_size;
 use super::{Outcome, open_lake, parse_option, ui};
 use crate::error::{Context, Result};
 use crate::event::rebuild::Rebuilder;
-use crate::query::Session;
-use crate::query::export::export_stream;
+use crate::query::{Session, export_stream};
+
 
 /// Rebuild the original records of a lake's events
 ///
