@@ -252,7 +252,8 @@ pub fn resource_item() -> FieldRef {
 }
 
 static ARROW_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
-    let fields: Fields = COLUMNS.iter().map(|column| Field::new(column.name, column.form.arrow_type(), true)).collect();
+    let fields: Fields =
+        COLUMNS.iter().map(|column| Field::new(column.name, column.form.arrow_type(), true)).collect();
     Arc::new(Schema::new(fields))
 });
 

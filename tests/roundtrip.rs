@@ -1,9 +1,9 @@
 //! Lossless: every record comes back equal as a JSON value, or is rejected verbatim with a reason. Nothing third.
 
+use arrow::error::ArrowError;
 use proptest::prelude::*;
 use trailhouse::event::chunk::{Chunk, Outcome, Source};
 use trailhouse::event::rebuild::Rebuilder;
-use arrow::error::ArrowError;
 use trailhouse::event::sort::{Group, Grouping, Tally};
 use trailhouse::schema::COLUMNS;
 
@@ -34,7 +34,9 @@ fn rebuilt(groups: &[Group]) -> Vec<(u64, String)> {
         let numbers = group.batch.column_by_name("row_source_record").unwrap();
         let numbers = arrow::array::AsArray::as_primitive::<arrow::datatypes::Int64Type>(numbers.as_ref());
         let lines = String::from_utf8(lines).unwrap();
-        found.extend(numbers.values().iter().map(|&number| number as u64).zip(lines.lines().map(str::to_owned)));
+        found.extend(
+            numbers.values().iter().map(|&number| number as u64).zip(lines.lines().map(str::to_owned)),
+        );
     }
     found
 }
@@ -63,7 +65,8 @@ fn assert_lossless(records: &[String]) {
 }
 
 fn key() -> impl Strategy<Value = String> {
-    let steps: Vec<&str> = COLUMNS.iter().flat_map(|column| column.path.split('.')).filter(|key| !key.is_empty()).collect();
+    let steps: Vec<&str> =
+        COLUMNS.iter().flat_map(|column| column.path.split('.')).filter(|key| !key.is_empty()).collect();
     prop_oneof![
         8 => proptest::sample::select(steps).prop_map(|key| format!("\"{key}\"")),
         2 => proptest::sample::select(vec![
@@ -80,15 +83,38 @@ fn scalar() -> impl Strategy<Value = String> {
         any::<bool>().prop_map(|value| value.to_string()),
         any::<i64>().prop_map(|value| value.to_string()),
         proptest::sample::select(vec![
-            "0", "-0", "0.0", "1e400", "-1E-400", "123456789012345678901234567890", "9.82222E-5", "1666275403000.0",
-        ]).prop_map(str::to_owned),
+            "0",
+            "-0",
+            "0.0",
+            "1e400",
+            "-1E-400",
+            "123456789012345678901234567890",
+            "9.82222E-5",
+            "1666275403000.0",
+        ])
+        .prop_map(str::to_owned),
         any::<String>().prop_map(|text| serde_json::to_string(&text).unwrap()),
         proptest::sample::select(vec![
-            r#""2026-03-01T00:00:00Z""#, r#""2026-03-01T00:00:00.123Z""#, r#""2026-02-30T00:00:00Z""#,
-            r#""0000-01-01T00:00:00Z""#, r#""9999-12-31T23:59:59Z""#, r#""2026-03-01 10:00:00""#, r#""yesterday""#,
-            r#""\ud83e""#, r#""\udd16x""#, r#""\ud83e\udd16""#, r#""\u0000""#, r#""a\/b""#, r#""true""#, r#""""#,
-            r#""aws:s3""#, r#""AssumedRole""#, r#""111122223333""#, r#""a\nb""#,
-        ]).prop_map(str::to_owned),
+            r#""2026-03-01T00:00:00Z""#,
+            r#""2026-03-01T00:00:00.123Z""#,
+            r#""2026-02-30T00:00:00Z""#,
+            r#""0000-01-01T00:00:00Z""#,
+            r#""9999-12-31T23:59:59Z""#,
+            r#""2026-03-01 10:00:00""#,
+            r#""yesterday""#,
+            r#""\ud83e""#,
+            r#""\udd16x""#,
+            r#""\ud83e\udd16""#,
+            r#""\u0000""#,
+            r#""a\/b""#,
+            r#""true""#,
+            r#""""#,
+            r#""aws:s3""#,
+            r#""AssumedRole""#,
+            r#""111122223333""#,
+            r#""a\nb""#,
+        ])
+        .prop_map(str::to_owned),
         Just("{}".to_owned()),
         Just("[]".to_owned()),
     ]
@@ -96,7 +122,8 @@ fn scalar() -> impl Strategy<Value = String> {
 
 fn object(value: impl Strategy<Value = String>, most: usize) -> impl Strategy<Value = String> {
     proptest::collection::vec((key(), value), 0..most).prop_map(|members| {
-        let members: Vec<String> = members.into_iter().map(|(key, value)| format!("{key}: {value}")).collect();
+        let members: Vec<String> =
+            members.into_iter().map(|(key, value)| format!("{key}: {value}")).collect();
         format!("{{{}}}", members.join(" ,\n"))
     })
 }
@@ -104,7 +131,8 @@ fn object(value: impl Strategy<Value = String>, most: usize) -> impl Strategy<Va
 fn record() -> impl Strategy<Value = String> {
     let value = scalar().prop_recursive(5, 48, 6, |inner| {
         prop_oneof![
-            proptest::collection::vec(inner.clone(), 0..5).prop_map(|values| format!("[{}]", values.join(", "))),
+            proptest::collection::vec(inner.clone(), 0..5)
+                .prop_map(|values| format!("[{}]", values.join(", "))),
             object(inner, 6),
         ]
     });

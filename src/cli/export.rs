@@ -9,7 +9,6 @@ use crate::error::{Context, Result};
 use crate::event::rebuild::Rebuilder;
 use crate::query::{Session, export_stream};
 
-
 /// Rebuild the original records of a lake's events
 ///
 /// Writes one JSON object a line on standard output. Each equals the record that was converted, as a JSON value: every

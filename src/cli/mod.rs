@@ -141,7 +141,8 @@ async fn interrupted() -> Error {
     }
     #[cfg(not(unix))]
     tokio::signal::ctrl_c().await.ok();
-    Error::new(Kind::Interrupted, "interrupted").hint("a lake is as its last commit left it; run the command again to go on")
+    Error::new(Kind::Interrupted, "interrupted")
+        .hint("a lake is as its last commit left it; run the command again to go on")
 }
 
 fn man() -> Result<Outcome> {

@@ -68,8 +68,10 @@ fn table(columns: &[&Column]) -> String {
 fn markdown(columns: &[&Column]) -> String {
     let mut text = String::from("| column | type | JSON path | meaning |\n|---|---|---|---|\n");
     for column in columns {
-        let path = if column.origin == Origin::Derived { "derived".into() } else { format!("`{}`", column.path) };
-        let _ = writeln!(text, "| `{}` | {} | {path} | {} |", column.name, column.form.sql_type(), column.doc);
+        let path =
+            if column.origin == Origin::Derived { "derived".into() } else { format!("`{}`", column.path) };
+        let _ =
+            writeln!(text, "| `{}` | {} | {path} | {} |", column.name, column.form.sql_type(), column.doc);
     }
     text
 }

@@ -166,8 +166,7 @@ pub async fn run(options: &Options, progress: &Arc<Progress>) -> Result<Report> 
         None => options.partitioning.clone().unwrap_or_default(),
     };
     let settings = settings(options, partitioning);
-    let bounds =
-        Bounds { bytes: settings.chunk_bytes as u64 / EXPECTED_RATIO, objects: TASK_OBJECTS };
+    let bounds = Bounds { bytes: settings.chunk_bytes as u64 / EXPECTED_RATIO, objects: TASK_OBJECTS };
     let mut partly = 0u64;
     let plan = plan(&listings, &bounds, |item| {
         let state = known.state(&listings, options, item);
@@ -221,11 +220,7 @@ async fn open_lake(options: &Options) -> Result<Option<Lake>> {
     Ok(lake)
 }
 
-async fn list_sources(
-    options: &Options,
-    progress: &Progress,
-    report: &mut Report,
-) -> Result<Vec<Listing>> {
+async fn list_sources(options: &Options, progress: &Progress, report: &mut Report) -> Result<Vec<Listing>> {
     let day = |time: DateTime<Utc>, forward: u64| time.date_naive().checked_add_days(Days::new(forward));
     let filter = Filter {
         accounts: options.accounts.clone(),
@@ -268,7 +263,9 @@ fn settings(options: &Options, partitioning: Partitioning) -> Settings {
         until: options.until.map(|time| time.timestamp_micros()),
         chunk_bytes: usize::try_from(worker_bytes / TEXT_SHARE).unwrap_or(usize::MAX).clamp(4 << 20, 1 << 30),
         max_object_bytes: options.max_object_bytes,
-        in_flight_kib: u32::try_from(options.memory_bytes / 16 / 1024).unwrap_or(u32::MAX).clamp(1 << 10, 1 << 18),
+        in_flight_kib: u32::try_from(options.memory_bytes / 16 / 1024)
+            .unwrap_or(u32::MAX)
+            .clamp(1 << 10, 1 << 18),
     }
 }
 
@@ -344,9 +341,9 @@ fn describe(listings: &[Listing], plan: &Plan, report: &mut Report) {
 /// The data files a plan makes at least: one a task, and one more for the events before midnight.
 fn expected_files(listings: &[Listing], plan: &Plan) -> u64 {
     let dated = |items: &[Item]| {
-        items.first().is_some_and(|item| {
-            listings[item.source as usize].folder(object(listings, item)).day.is_some()
-        })
+        items
+            .first()
+            .is_some_and(|item| listings[item.source as usize].folder(object(listings, item)).day.is_some())
     };
     plan.tasks().map(|items| if dated(items) { 2 } else { 1 }).sum()
 }
@@ -454,9 +451,9 @@ impl Pending {
             About { run_id: options.run_id.clone(), time: options.now, counts: counts.into_iter().collect() };
         for _ in 0..COMMIT_TRIES {
             let outcome = commit(&lake, &self.files, &self.entries, &about).await?;
-            lake = Lake::open(&options.lake).await?.ok_or_else(|| {
-                Error::failed(format!("the lake {} has disappeared", options.lake.url))
-            })?;
+            lake = Lake::open(&options.lake)
+                .await?
+                .ok_or_else(|| Error::failed(format!("the lake {} has disappeared", options.lake.url)))?;
             match outcome {
                 Outcome::Committed { version } => {
                     tracing::info!(version, files = self.files.len(), rows, "committed");
@@ -471,8 +468,11 @@ impl Pending {
                 }
             }
         }
-        Err(Error::failed(format!("other writers committed to {} {COMMIT_TRIES} times in a row", options.lake.url))
-            .hint("run the command again when fewer writers are at work"))
+        Err(Error::failed(format!(
+            "other writers committed to {} {COMMIT_TRIES} times in a row",
+            options.lake.url
+        ))
+        .hint("run the command again when fewer writers are at work"))
     }
 
     /// Refuses to add rows of objects that somebody else has added meanwhile.

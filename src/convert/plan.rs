@@ -55,7 +55,9 @@ pub fn object<'a>(listings: &'a [Listing], item: &Item) -> &'a Object {
 pub fn plan(listings: &[Listing], bounds: &Bounds, mut wanted: impl FnMut(&Item) -> bool) -> Plan {
     let mut items: Vec<Item> = Vec::with_capacity(listings.iter().map(|listing| listing.objects.len()).sum());
     for (source, listing) in (0..).zip(listings) {
-        items.extend((0..).zip(&listing.objects).map(|(object, _)| Item { source, object }).filter(&mut wanted));
+        items.extend(
+            (0..).zip(&listing.objects).map(|(object, _)| Item { source, object }).filter(&mut wanted),
+        );
     }
     let place = |item: &Item| {
         let listing = &listings[item.source as usize];
@@ -74,7 +76,8 @@ pub fn plan(listings: &[Listing], bounds: &Bounds, mut wanted: impl FnMut(&Item)
     while start < items.len() {
         let this = place(&items[start]);
         let end = start + items[start..].iter().take_while(|item| place(item) == this).count();
-        let size = |range: Range<usize>| items[range].iter().map(|item| object(listings, item).size).sum::<u64>();
+        let size =
+            |range: Range<usize>| items[range].iter().map(|item| object(listings, item).size).sum::<u64>();
         let whole = size(start..end);
         let fits = |open: &Open, bytes: u64, objects: usize| {
             open.range.is_empty()

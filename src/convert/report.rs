@@ -17,7 +17,7 @@ pub struct Objects {
     pub empty: u64,
     /// Read, and of another kind: a digest, an AWS Config delivery.
     pub foreign: u64,
-    /// Read, and not convertible as a whole.
+    /// Read, and nothing of it could be converted.
     pub rejected: u64,
     /// Not readable: vanished, denied, changed. The next run tries them again.
     pub unreadable: u64,
@@ -148,8 +148,12 @@ impl Report {
         let objects = &self.objects;
         let records = &self.records;
         let dry = self.verdict == Verdict::Planned;
-        let became =
-            objects.known + objects.converted + objects.empty + objects.foreign + objects.rejected + objects.unreadable;
+        let became = objects.known
+            + objects.converted
+            + objects.empty
+            + objects.foreign
+            + objects.rejected
+            + objects.unreadable;
         (dry || objects.listed == became)
             && records.found == records.rows + records.duplicates + records.filtered + records.rejected
     }

@@ -94,11 +94,11 @@ pub struct TaskReport {
     pub files: Vec<DataFile>,
     /// A ledger entry for every object that was read.
     pub entries: Vec<Entry>,
-    /// Objects read that were of another kind, or without records.
+    /// Objects read that were of another kind.
     pub foreign: u64,
     /// Objects read without a record.
     pub empty: u64,
-    /// Objects that could not be converted as a whole.
+    /// Objects read of which nothing could be converted.
     pub rejected_objects: u64,
     /// What was rejected.
     pub rejected: Vec<Note>,
@@ -269,7 +269,8 @@ impl<'a> Worker<'a> {
                 || settings.regions.is_empty()
                 || row.region.is_some_and(|region| settings.regions.contains(region));
             let time = row.time.is_none_or(|time| {
-                settings.since.is_none_or(|since| time >= since) && settings.until.is_none_or(|until| time < until)
+                settings.since.is_none_or(|since| time >= since)
+                    && settings.until.is_none_or(|until| time < until)
             });
             account && region && time
         };
@@ -279,8 +280,8 @@ impl<'a> Worker<'a> {
         report.inflated_bytes += outcome.inflated_bytes;
         self.progress.records_done(outcome.records);
         tracing::debug!(object = %object.url, records = outcome.records, "decoded");
-        let whole = outcome.rejects.iter().any(|reject| reject.byte.is_none());
-        if whole {
+        let nothing_kept = outcome.rows + outcome.filtered == 0;
+        if nothing_kept && !outcome.rejects.is_empty() {
             report.rejected_objects += 1;
         } else if let Some(what) = outcome.foreign {
             tracing::warn!(object = %object.url, "skipped: {what}, which holds no events");

@@ -141,7 +141,8 @@ impl Rows {
                 Builder::Bools(sparse) => sparse.values.len(),
                 Builder::Numbers(sparse) => sparse.values.len() * 8,
                 Builder::Resources(resources) => {
-                    resources.lists.values.len() * 8 + resources.elements.len() * size_of::<(bool, Resource)>()
+                    resources.lists.values.len() * 8
+                        + resources.elements.len() * size_of::<(bool, Resource)>()
                 }
             })
             .sum();
@@ -216,9 +217,12 @@ impl Rows {
 
     pub(super) fn set_resources(&mut self, column: usize, elements: &[Option<Resource>]) {
         if let Builder::Resources(resources) = &mut self.builders[column] {
-            let start = resources.lists.get(self.len).map_or(resources.elements.len(), |(start, _)| start as usize);
+            let start =
+                resources.lists.get(self.len).map_or(resources.elements.len(), |(start, _)| start as usize);
             resources.elements.truncate(start);
-            resources.elements.extend(elements.iter().map(|element| (element.is_some(), element.unwrap_or_default())));
+            resources
+                .elements
+                .extend(elements.iter().map(|element| (element.is_some(), element.unwrap_or_default())));
             let end = resources.elements.len();
             // Fewer than 2^32 elements fit the arena, each being at least two bytes of it.
             resources.lists.set(self.len, (start as u32, end as u32));
@@ -264,7 +268,9 @@ impl Rows {
             // SAFETY: every view was made by `make_view` from a range of the arena or of the side buffer that was UTF-8
             // as a whole: the decoder checks each record before it is flattened, strings end at ASCII quotes, and what
             // is written to the side buffer is made of such strings.
-            Arc::new(unsafe { StringViewArray::new_unchecked(ScalarBuffer::from(views), buffers.clone(), nulls) })
+            Arc::new(unsafe {
+                StringViewArray::new_unchecked(ScalarBuffer::from(views), buffers.clone(), nulls)
+            })
         };
         let mut columns: Vec<Option<ArrayRef>> = Vec::with_capacity(self.builders.len());
         for (builder, column) in self.builders.into_iter().zip(COLUMNS) {

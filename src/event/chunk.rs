@@ -232,8 +232,8 @@ impl Flattening<'_, '_> {
         } else {
             Err("the wrapped event holds half a surrogate pair".into())
         };
-        let flattened =
-            checked.and_then(|()| self.flatten(arena, at, record).map(drop).map_err(|error| error.what.into()));
+        let flattened = checked
+            .and_then(|()| self.flatten(arena, at, record).map(drop).map_err(|error| error.what.into()));
         if let Err(reason) = flattened {
             self.reject(arena, string.inner, reason, Some(record));
         }

@@ -50,7 +50,8 @@ pub fn embedded_event(text: &[u8], at: usize) -> Result<(), String> {
     if scanner.next_token() != Some(b'{') {
         return Err("the wrapped text is no JSON object".into());
     }
-    let members = Members::of(&mut scanner).map_err(|error| format!("the wrapped text is not JSON: {}", error.what))?;
+    let members =
+        Members::of(&mut scanner).map_err(|error| format!("the wrapped text is not JSON: {}", error.what))?;
     if scanner.next_token().is_some() {
         return Err("the wrapped text goes on after its JSON object".into());
     }
@@ -61,8 +62,17 @@ const NOT_AN_EVENT: &str = "JSON, but no CloudTrail event";
 
 /// Keys of which an event outside a `Records` list must have two: any other object in the tree might be anything.
 const EVENT_KEYS: &[&[u8]] = &[
-    b"eventVersion", b"eventTime", b"eventSource", b"eventName", b"eventID", b"eventId", b"eventType",
-    b"eventCategory", b"userIdentity", b"awsRegion", b"requestParameters",
+    b"eventVersion",
+    b"eventTime",
+    b"eventSource",
+    b"eventName",
+    b"eventID",
+    b"eventId",
+    b"eventType",
+    b"eventCategory",
+    b"userIdentity",
+    b"awsRegion",
+    b"requestParameters",
 ];
 
 struct Decoder<'a, S> {
@@ -99,7 +109,8 @@ impl<S: Sink> Decoder<'_, S> {
             self.verdict = Verdict::Events;
             // A line that starts with a brace starts anew: one bad line of many costs that line.
             let resume = error.at.max(start);
-            let end = memchr::memmem::find(&text[resume..], b"\n{").map_or(text.len(), |found| resume + found + 1);
+            let end =
+                memchr::memmem::find(&text[resume..], b"\n{").map_or(text.len(), |found| resume + found + 1);
             let reason = if error.what.is_empty() {
                 not_json(&text[self.base..], start - self.base)
             } else {
@@ -149,7 +160,8 @@ impl<S: Sink> Decoder<'_, S> {
             let mut ahead = scanner.clone();
             let value = ahead.skip_value().map_err(|error| Broken { error, from })?;
             if let Err(error) = simdutf8::compat::from_utf8(&self.text[value.clone()]) {
-                let reason = format!("invalid UTF-8 at byte {}", value.start - self.base + error.valid_up_to());
+                let reason =
+                    format!("invalid UTF-8 at byte {}", value.start - self.base + error.valid_up_to());
                 self.sink.rejected(self.text, value, reason);
                 scanner.at = ahead.at;
                 return Ok(());
@@ -245,7 +257,8 @@ impl<S: Sink> Decoder<'_, S> {
             return Ok(());
         }
         self.verdict = Verdict::Events;
-        let reason = if members.get(b"Records").is_some() { "\"Records\" is not a list" } else { NOT_AN_EVENT };
+        let reason =
+            if members.get(b"Records").is_some() { "\"Records\" is not a list" } else { NOT_AN_EVENT };
         self.sink.rejected(text, whole, reason.into());
         Ok(())
     }
@@ -311,8 +324,13 @@ fn export_line(text: &[u8], start: usize) -> Option<usize> {
 /// Names what is no JSON as well as its first bytes allow.
 fn not_json(text: &[u8], start: usize) -> String {
     let rest = &text[start..];
-    if start == 0 && (rest.starts_with(b"User name,") || rest.starts_with(b"Event ID,") || rest.starts_with(b"AWS access key,")) {
-        return "a CSV export of the console's event history, which does not hold the events themselves".into();
+    if start == 0
+        && (rest.starts_with(b"User name,")
+            || rest.starts_with(b"Event ID,")
+            || rest.starts_with(b"AWS access key,"))
+    {
+        return "a CSV export of the console's event history, which does not hold the events themselves"
+            .into();
     }
     match rest.first() {
         Some(b'<') => "not JSON: it starts like XML or HTML".into(),

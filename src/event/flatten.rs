@@ -71,8 +71,11 @@ impl Provenance {
                 true
             })
         };
-        let provenance =
-            Provenance { object: store(url), account: account.and_then(&mut store), region: region.and_then(store) };
+        let provenance = Provenance {
+            object: store(url),
+            account: account.and_then(&mut store),
+            region: region.and_then(store),
+        };
         rows.keep_side();
         provenance
     }
@@ -129,12 +132,16 @@ pub struct Flattener {
     shape: Vec<u8>,
     key: Vec<u8>,
     elements: Vec<Option<Resource>>,
+    /// Whether the record has a field that CloudTrail's records have.
+    is_event: bool,
 }
 
 impl Default for Flattener {
     fn default() -> Self {
         let mut nodes = vec![Node { path: String::new(), members: Vec::new(), aliases: Vec::new() }];
-        for (index, column) in COLUMNS.iter().enumerate().filter(|(_, column)| column.origin != Origin::Derived) {
+        for (index, column) in
+            COLUMNS.iter().enumerate().filter(|(_, column)| column.origin != Origin::Derived)
+        {
             let mut node = 0;
             let mut steps = column.path.split('.').peekable();
             while let Some(key) = steps.next() {
@@ -163,6 +170,7 @@ impl Default for Flattener {
             shape: Vec::new(),
             key: Vec::new(),
             elements: Vec::new(),
+            is_event: false,
         }
     }
 }
@@ -221,10 +229,17 @@ impl Flattener {
             }
         };
         let row = rows.len();
-        // S3's own notifications have the same envelope: https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
-        if rows.text(arena, EVENT_SOURCE, row).is_some_and(|source| source.bytes().starts_with(b"aws:")) {
+        // S3's own notifications come in a `Records` list too (S3 user guide, "Event message structure").
+        let from_s3 =
+            rows.text(arena, EVENT_SOURCE, row).is_some_and(|source| source.bytes().starts_with(b"aws:"));
+        if from_s3 || !self.is_event {
             rows.cancel_row();
-            return Err(Refusal::NotAnEvent { end, reason: "an S3 event notification, not a CloudTrail event".into() });
+            let reason = if from_s3 {
+                "an S3 event notification, not a CloudTrail event"
+            } else {
+                "no field of it is CloudTrail's"
+            };
+            return Err(Refusal::NotAnEvent { end, reason: reason.into() });
         }
         self.derive(arena, row, provenance, rows);
         rows.set_number(ROW_SOURCE_RECORD, number);
@@ -255,6 +270,7 @@ impl Flattener {
         self.shape.clear();
         let mut scanner = Scanner::new(arena, at);
         scanner.expect(b'{', "a record is not an object")?;
+        self.is_event = false;
         self.object(0, arena, &mut scanner, mode, rows)?;
         Ok(scanner.at)
     }
@@ -293,6 +309,7 @@ impl Flattener {
                 return Err(Halt::LookCloser);
             }
             seen |= bit;
+            self.is_event = true;
             if unclear & bit != 0 {
                 let start = scanner.at;
                 let value = scanner.skip_value()?;
@@ -332,7 +349,13 @@ impl Flattener {
     }
 
     /// The member a key stands for, and whether by another spelling.
-    fn lookup(&mut self, node: usize, arena: &[u8], key: &StringSpan, previous: usize) -> Option<(usize, bool)> {
+    fn lookup(
+        &mut self,
+        node: usize,
+        arena: &[u8],
+        key: &StringSpan,
+        previous: usize,
+    ) -> Option<(usize, bool)> {
         let members = &self.nodes[node].members;
         let text = if key.escaped {
             self.key.clear();
@@ -502,7 +525,12 @@ impl Flattener {
             first = false;
             let name = &arena[key.inner];
             // `arn` is what the ARN is called after a round trip through Athena's lower-case schema.
-            let name = if name == b"arn" { exact = false; b"ARN" } else { name };
+            let name = if name == b"arn" {
+                exact = false;
+                b"ARN"
+            } else {
+                name
+            };
             let member = RESOURCE_FIELDS.iter().position(|(field, _)| field.as_bytes() == name);
             match member {
                 Some(member) if scanner.peek() == Some(b'"') => {
@@ -523,7 +551,8 @@ impl Flattener {
     fn derive(&mut self, arena: &[u8], row: usize, provenance: &Provenance, rows: &mut Rows) {
         // Aggregated events have no time of their own, only a window.
         if rows.number(EVENT_TIME, row).is_none()
-            && let Some(time) = rows.text(arena, WINDOW_START, row).and_then(|start| time::parse(start.bytes()))
+            && let Some(time) =
+                rows.text(arena, WINDOW_START, row).and_then(|start| time::parse(start.bytes()))
         {
             rows.set_number(EVENT_TIME, time.micros());
             note(&mut self.shape, "eventTime", "!");
@@ -542,10 +571,7 @@ impl Flattener {
         let assumed = is(rows, &[b"AssumedRole"]);
         let issuer = if assumed { first_of(rows, &[ISSUER_ARN]) } else { None };
         let principal = issuer.or_else(|| {
-            first_of(
-                rows,
-                &[IDENTITY_ARN, IDENTITY_PRINCIPAL_ID, IDENTITY_INVOKED_BY, IDENTITY_ACCOUNT_ID],
-            )
+            first_of(rows, &[IDENTITY_ARN, IDENTITY_PRINCIPAL_ID, IDENTITY_INVOKED_BY, IDENTITY_ACCOUNT_ID])
         });
         for (column, view) in [(ACCOUNT, account), (REGION, region), (PRINCIPAL, principal)] {
             if let Some(view) = view {

@@ -68,7 +68,12 @@ impl Inflater {
     ///
     /// # Errors
     /// Where the gzip data is damaged, or the text is larger than `limit_bytes`.
-    pub fn inflate(&mut self, data: &[u8], limit_bytes: usize, out: &mut Vec<u8>) -> Result<(), InflateError> {
+    pub fn inflate(
+        &mut self,
+        data: &[u8],
+        limit_bytes: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), InflateError> {
         let before = out.len();
         let done = self.inflate_all(data, limit_bytes, out);
         if done.is_err() {
@@ -77,7 +82,12 @@ impl Inflater {
         done
     }
 
-    fn inflate_all(&mut self, data: &[u8], limit_bytes: usize, out: &mut Vec<u8>) -> Result<(), InflateError> {
+    fn inflate_all(
+        &mut self,
+        data: &[u8],
+        limit_bytes: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), InflateError> {
         let start = out.len();
         if !is_gzip(data) {
             if data.len() > limit_bytes {
@@ -229,7 +239,10 @@ mod tests {
     fn damage_is_found_wherever_it_is() {
         let whole = gzip(&b"some text that is long enough to be cut anywhere ".repeat(20));
         for cut in 2..whole.len() {
-            assert!(matches!(inflate(&whole[..cut], 1 << 20), Err(InflateError::Damaged { member: 1 })), "{cut}");
+            assert!(
+                matches!(inflate(&whole[..cut], 1 << 20), Err(InflateError::Damaged { member: 1 })),
+                "{cut}"
+            );
         }
         let mut flipped = whole.clone();
         let middle = flipped.len() / 2;

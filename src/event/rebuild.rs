@@ -40,7 +40,8 @@ pub struct Rebuilder {
 impl Default for Rebuilder {
     fn default() -> Self {
         let mut nodes = vec![Node { path: String::new(), members: Vec::new() }];
-        for (index, column) in COLUMNS.iter().enumerate().filter(|(_, column)| column.origin == Origin::Field) {
+        for (index, column) in COLUMNS.iter().enumerate().filter(|(_, column)| column.origin == Origin::Field)
+        {
             let mut node = 0;
             let mut walked = String::new();
             let mut steps = column.path.split('.').peekable();
@@ -67,7 +68,12 @@ impl Default for Rebuilder {
                     nodes.push(Node { path: walked.clone(), members: Vec::new() });
                     let child = nodes.len() - 1;
                     let holds = Holds::Object(child);
-                    nodes[node].members.push(Member { key, path: walked.clone(), aliases: Vec::new(), holds });
+                    nodes[node].members.push(Member {
+                        key,
+                        path: walked.clone(),
+                        aliases: Vec::new(),
+                        holds,
+                    });
                     child
                 });
             }
@@ -85,7 +91,8 @@ impl Rebuilder {
         let columns = Columns::of(batch)?;
         for row in 0..batch.num_rows() {
             let unmapped = columns.text(columns.unmapped, row);
-            let shape: Vec<&str> = columns.text(columns.shape, row).map_or(Vec::new(), |text| text.split(',').collect());
+            let shape: Vec<&str> =
+                columns.text(columns.shape, row).map_or(Vec::new(), |text| text.split(',').collect());
             let record = Record { nodes: &self.nodes, columns: &columns, row, shape: &shape };
             let start = out.len();
             record.object(0, unmapped.map(str::as_bytes), out).map_err(|error| {
@@ -157,7 +164,8 @@ impl Record<'_> {
         let separate = |out: &mut Vec<u8>| out.push(if out.len() == start { b'{' } else { b',' });
         for member in &self.nodes[node].members {
             let is_this = |kept: &Kept<'_>| {
-                kept.key == member.key.as_bytes() || member.aliases.iter().any(|alias| kept.key == alias.as_bytes())
+                kept.key == member.key.as_bytes()
+                    || member.aliases.iter().any(|alias| kept.key == alias.as_bytes())
             };
             let found: Vec<usize> = (0..kept.len()).filter(|&at| is_this(&kept[at])).collect();
             match (&member.holds, found.as_slice()) {
@@ -293,7 +301,11 @@ fn members(object: &[u8]) -> Result<Vec<Kept<'_>>, SyntaxError> {
             // Half a surrogate pair: certainly none of ours.
             plain.extend_from_slice(&object[key.inner.clone()]);
         }
-        found.push(Kept { key: plain, raw_key: &object[key.inner.start - 1..key.inner.end + 1], value: &object[value] });
+        found.push(Kept {
+            key: plain,
+            raw_key: &object[key.inner.start - 1..key.inner.end + 1],
+            value: &object[value],
+        });
     }
     Ok(found)
 }

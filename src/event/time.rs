@@ -68,7 +68,8 @@ fn canonical(text: &[u8]) -> Option<i64> {
     let era = year.div_euclid(400);
     let year_of_era = year - era * 400;
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let days = era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468;
+    let days =
+        era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468;
     Some(((days * 24 + hour) * 60 + minute) * 60_000_000 + second * 1_000_000)
 }
 
@@ -108,7 +109,9 @@ mod tests {
         ] {
             assert_eq!(parse(text.as_bytes()), Some(Parsed::Other(noon)), "{text}");
         }
-        for text in ["", "yesterday", "2023-02-29T00:00:00Z", "2023-05-01", "2023-05-01T24:00:00Z", "1666275403"] {
+        for text in
+            ["", "yesterday", "2023-02-29T00:00:00Z", "2023-05-01", "2023-05-01T24:00:00Z", "1666275403"]
+        {
             assert_eq!(parse(text.as_bytes()), None, "{text}");
         }
     }

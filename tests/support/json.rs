@@ -127,7 +127,8 @@ impl Reader<'_> {
 
     fn word(&mut self) -> Result<Value, String> {
         let start = self.at;
-        while self.text.get(self.at).is_some_and(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte)) {
+        while self.text.get(self.at).is_some_and(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte))
+        {
             self.at += 1;
         }
         let word = std::str::from_utf8(&self.text[start..self.at]).map_err(|error| error.to_string())?;
