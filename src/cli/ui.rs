@@ -31,11 +31,12 @@ const PLAIN_EVERY: Duration = Duration::from_secs(10);
 /// Starts the log on standard error: warnings, with `-v` what was done, with `-vv` how; `-q` errors only. `RUST_LOG`
 /// decides where it is set.
 pub fn start_log(verbose: u8, quiet: bool) {
+    // The table log's library warns of what is ordinary here: a commit that another writer was faster with.
     let level = match (quiet, verbose) {
-        (true, _) => "error",
-        (false, 0) => "warn",
-        (false, 1) => "trailhouse=info,warn",
-        (false, 2) => "trailhouse=debug,info",
+        (true, _) => "error,deltalake_core=off",
+        (false, 0) => "warn,deltalake_core=off",
+        (false, 1) => "warn,deltalake_core=off,trailhouse=info",
+        (false, 2) => "info,trailhouse=debug",
         (false, _) => "trace",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));

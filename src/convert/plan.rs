@@ -118,3 +118,70 @@ impl Open {
         self.range = next..next;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::list::Folder;
+
+    /// A listing of objects given as (account, day of March 2026, slot, size).
+    fn listing(objects: &[(&str, u32, &str, u64)]) -> Listing {
+        let mut listing = Listing::default();
+        for (account, day, slot, size) in objects {
+            let path = format!("AWSLogs/{account}/CloudTrail/us-east-1/2026/03/{day:02}");
+            let folder = Folder::parse(&path);
+            let folder = match listing.folders.iter().position(|known| *known == folder) {
+                Some(known) => known,
+                None => {
+                    listing.folders.push(folder);
+                    listing.folders.len() - 1
+                }
+            };
+            let name = format!("{account}_CloudTrail_us-east-1_202603{day:02}T{slot}Z_{:016}.json.gz", *size);
+            let object = Object { folder: folder as u32, name: name.into(), size: *size, version: "".into() };
+            listing.objects.push(object);
+        }
+        listing
+    }
+
+    fn sizes(listings: &[Listing], plan: &Plan) -> Vec<Vec<u64>> {
+        plan.tasks().map(|items| items.iter().map(|item| object(listings, item).size).collect()).collect()
+    }
+
+    const A: &str = "111111111111";
+    const B: &str = "222222222222";
+
+    #[test]
+    fn an_accounts_day_stays_together_over_sources_and_in_the_order_of_slots() {
+        let listings = [
+            listing(&[(A, 1, "0010", 1), (A, 1, "0000", 2), (B, 1, "0000", 3), (A, 2, "0000", 4)]),
+            listing(&[(A, 1, "0005", 5)]),
+        ];
+        let plan = plan(&listings, &Bounds { bytes: 100, objects: 100 }, |_| true);
+        assert_eq!(sizes(&listings, &plan), [vec![2, 5, 1, 3], vec![4]]);
+    }
+
+    #[test]
+    fn a_day_is_cut_between_accounts_where_it_can_be() {
+        let listings = [listing(&[(A, 1, "0000", 6), (B, 1, "0000", 3), (B, 1, "0005", 3)])];
+        let bytes = plan(&listings, &Bounds { bytes: 10, objects: 100 }, |_| true);
+        assert_eq!(sizes(&listings, &bytes), [vec![6], vec![3, 3]]);
+        let objects = plan(&listings, &Bounds { bytes: 100, objects: 2 }, |_| true);
+        assert_eq!(sizes(&listings, &objects), [vec![6], vec![3, 3]]);
+    }
+
+    #[test]
+    fn what_fits_no_task_is_cut_and_a_larger_object_is_a_task_of_its_own() {
+        let listings =
+            [listing(&[(A, 1, "0000", 4), (A, 1, "0005", 5), (A, 1, "0010", 50), (A, 1, "0015", 1)])];
+        let plan = plan(&listings, &Bounds { bytes: 10, objects: 100 }, |_| true);
+        assert_eq!(sizes(&listings, &plan), [vec![4, 5], vec![50], vec![1]]);
+    }
+
+    #[test]
+    fn unwanted_objects_are_in_no_task() {
+        let listings = [listing(&[(A, 1, "0000", 1), (A, 1, "0005", 2)])];
+        let plan = plan(&listings, &Bounds { bytes: 10, objects: 10 }, |item| item.object == 1);
+        assert_eq!(sizes(&listings, &plan), [vec![2]]);
+    }
+}

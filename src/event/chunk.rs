@@ -263,3 +263,135 @@ impl Sink for Flattening<'_, '_> {
         self.reject(text, range, reason, Some(self.outcome.records));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{Array, AsArray};
+
+    const BY_DATE: Grouping = Grouping { date: true, account: false, region: false };
+
+    fn record(account: &str, region: &str, time: &str, id: &str, more: &str) -> String {
+        format!(
+            r#"{{"eventTime":"{time}","awsRegion":"{region}","recipientAccountId":"{account}","eventID":"{id}"{more}}}"#
+        )
+    }
+
+    /// What the groups hold: date, and the column of each row.
+    fn finish(
+        chunk: &mut Chunk,
+        grouping: Grouping,
+        column: &str,
+    ) -> (Vec<(Option<String>, Vec<String>)>, Tally) {
+        let mut found = Vec::new();
+        let tally = chunk
+            .finish(grouping, |group| -> Result<(), ArrowError> {
+                let array = group.batch.column_by_name(column).unwrap().as_string_view().clone();
+                let values = (0..array.len()).map(|row| array.value(row).to_owned()).collect();
+                found.push((group.date, values));
+                Ok(())
+            })
+            .unwrap();
+        (found, tally)
+    }
+
+    fn chunk(objects: &[&[String]]) -> Chunk {
+        let mut chunk = Chunk::new(1 << 20);
+        for records in objects {
+            let text = format!("{{\"Records\":[{}]}}", records.join(","));
+            let source = Source { url: "u", account: None, region: None, day: None };
+            let outcome = chunk.object(text.as_bytes(), &source, 1 << 20, &mut |_| true);
+            assert_eq!(outcome.rejects, []);
+        }
+        chunk
+    }
+
+    #[test]
+    fn rows_are_grouped_by_date_and_sorted_by_account_region_time_and_id() {
+        let (late, early) = ("2026-03-01T23:59:59Z", "2026-03-01T00:00:00Z");
+        let mut chunk = chunk(&[&[
+            record("2", "eu", early, "a", ""),
+            record("1", "us", early, "b", ""),
+            record("1", "eu", late, "c", ""),
+            record("1", "eu", early, "00000000-0000-0000-0000-000000000002", ""),
+            record("1", "eu", early, "00000000-0000-0000-0000-000000000001", ""),
+            record("1", "eu", "2026-02-28T00:00:00Z", "d", ""),
+        ]]);
+        let (groups, _) = finish(&mut chunk, BY_DATE, "event_id");
+        let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+        let expected = [
+            (Some("2026-02-28".to_owned()), ids(&["d"])),
+            (
+                Some("2026-03-01".to_owned()),
+                ids(&[
+                    "00000000-0000-0000-0000-000000000001",
+                    "00000000-0000-0000-0000-000000000002",
+                    "c",
+                    "b",
+                    "a",
+                ]),
+            ),
+        ];
+        assert_eq!(groups, expected);
+    }
+
+    #[test]
+    fn copies_are_dropped_and_conflicts_kept() {
+        let time = "2026-03-01T00:00:00Z";
+        let once = record("1", "eu", time, "a", r#","eventName":"X","errorCode":"1""#);
+        let again = once.replace("\":", "\" : ");
+        let other = record("1", "eu", time, "a", r#","eventName":"Y""#);
+        let elsewhere = record("2", "eu", time, "a", r#","eventName":"X""#);
+        let mut chunk = chunk(&[&[once.clone(), other], &[again, once, elsewhere]]);
+        let (groups, tally) = finish(&mut chunk, BY_DATE, "event_name");
+        assert_eq!(groups[0].1, ["X", "Y", "X"]);
+        assert_eq!(tally, Tally { duplicates: vec![0, 2], conflicts: 1 });
+    }
+
+    #[test]
+    fn numbers_that_lose_digits_when_parsed_are_not_taken_for_copies() {
+        let time = "2026-03-01T00:00:00Z";
+        let number =
+            |number: &str| record("1", "eu", time, "a", &format!(r#","requestParameters":{number}"#));
+        let mut chunk = chunk(&[&[number("1.00000000000000000001"), number("1.0")]]);
+        let (groups, tally) = finish(&mut chunk, BY_DATE, "event_id");
+        assert_eq!((groups[0].1.len(), tally.conflicts), (2, 1));
+    }
+
+    #[test]
+    fn records_without_an_id_are_copies_only_of_equal_text() {
+        let without = |name: &str| format!(r#"{{"eventTime":"2026-03-01T00:00:00Z","eventName":"{name}"}}"#);
+        let mut chunk = chunk(&[&[without("a"), without("b")], &[without("a")]]);
+        let (groups, tally) = finish(&mut chunk, BY_DATE, "event_name");
+        assert_eq!(groups[0].1.len(), 2);
+        assert_eq!(tally, Tally { duplicates: vec![0, 1], conflicts: 0 });
+    }
+
+    #[test]
+    fn a_chunk_serves_again_and_keeps_nothing_of_what_was_unwanted() {
+        let mut chunk = Chunk::new(1 << 16);
+        for round in 0..3 {
+            let text = format!(
+                "[{},{}]",
+                record("1", "eu", "2026-03-01T00:00:00Z", &format!("kept-{round}"), r#","x\u0041":"\u0041""#),
+                record("2", "eu", "2026-03-01T00:00:00Z", "dropped", r#","resources":[{"ARN":"a"}]"#),
+            );
+            let source = Source { url: "u", account: None, region: None, day: None };
+            let outcome =
+                chunk.object(text.as_bytes(), &source, 1 << 16, &mut |row| row.account == Some("1"));
+            assert_eq!((outcome.records, outcome.rows, outcome.filtered), (2, 1, 1));
+            let (groups, _) = finish(&mut chunk, BY_DATE, "event_id");
+            assert_eq!(groups[0].1, [format!("kept-{round}")]);
+        }
+        assert!(chunk.is_empty());
+    }
+
+    #[test]
+    fn a_record_without_time_takes_the_day_of_its_objects_key() {
+        let mut chunk = Chunk::new(1 << 16);
+        let source = Source { url: "u", account: Some("9"), region: Some("eu"), day: Some(20_513) };
+        chunk.object(br#"{"Records":[{"eventName":"a"}]}"#, &source, 1 << 16, &mut |_| true);
+        let (groups, _) = finish(&mut chunk, BY_DATE, "account");
+        assert_eq!(groups, [(Some("2026-03-01".to_owned()), vec!["9".to_owned()])]);
+    }
+}
