@@ -30,7 +30,7 @@ fn rebuilt(groups: &[Group]) -> Vec<(u64, String)> {
     let mut found = Vec::new();
     for group in groups {
         let mut lines = Vec::new();
-        Rebuilder::default().lines(&group.batch, &mut lines).unwrap();
+        Rebuilder.lines(&group.batch, &mut lines).unwrap();
         let numbers = group.batch.column_by_name("row_source_record").unwrap();
         let numbers = arrow::array::AsArray::as_primitive::<arrow::datatypes::Int64Type>(numbers.as_ref());
         let lines = String::from_utf8(lines).unwrap();

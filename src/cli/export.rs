@@ -49,7 +49,7 @@ pub async fn run(args: ExportArgs) -> Result<Outcome> {
     let lake = open_lake(&args.lake, args.lake_option).await?;
     let session = Session::open(&lake, args.memory)?;
     let mut batches = export_stream(&session, args.r#where.as_deref()).await?;
-    let rebuilder = Rebuilder::default();
+    let rebuilder = Rebuilder;
     let mut lines = Vec::new();
     while let Some(batch) = batches.next().await {
         let batch = batch.map_err(crate::query::explain)?;

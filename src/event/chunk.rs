@@ -5,7 +5,8 @@ use arrow::error::ArrowError;
 
 use super::batch::Rows;
 use super::decode::{self, Sink, Verdict};
-use super::flatten::{Flattener, Provenance, Refusal};
+use super::derive::Provenance;
+use super::flatten::{Flattener, Refusal};
 use super::inflate::{InflateError, Inflater, likely_size};
 use super::scan::{StringSpan, SyntaxError, unescape};
 use super::sort::{self, Group, Grouping, RecordSpan, Tally};

@@ -9,77 +9,17 @@
 use arrow::array::make_view;
 
 use super::batch::{Place, Resource, Rows};
+use super::derive::{Provenance, derive};
+use super::overflow::Overflow;
 use super::scan::{Scanner, StringSpan, SyntaxError, unescape};
 use super::time;
-use crate::schema::{ALIASES, COLUMNS, Form, Origin, RESOURCE_FIELDS, known};
+use super::tree::{Member, Node, TREE};
+use crate::schema::{COLUMNS, Form, RESOURCE_FIELDS, known};
 
-const EVENT_TIME: usize = known("event_time");
 const EVENT_SOURCE: usize = known("event_source");
-const AWS_REGION: usize = known("aws_region");
-const ACCOUNT: usize = known("account");
-const REGION: usize = known("region");
-const PRINCIPAL: usize = known("principal");
-const BY_ROOT_OR_IAM_USER: usize = known("by_root_or_iam_user");
-const BY_TEMPORARY_CREDENTIALS: usize = known("by_temporary_credentials");
-const BY_AWS_SERVICE: usize = known("by_aws_service");
-const SOURCE_IP_ADDRESS: usize = known("source_ip_address");
-const RECIPIENT_ACCOUNT_ID: usize = known("recipient_account_id");
-const ACCOUNT_ID: usize = known("account_id");
-const IDENTITY_TYPE: usize = known("user_identity_type");
-const IDENTITY_ARN: usize = known("user_identity_arn");
-const IDENTITY_PRINCIPAL_ID: usize = known("user_identity_principal_id");
-const IDENTITY_ACCOUNT_ID: usize = known("user_identity_account_id");
-const IDENTITY_INVOKED_BY: usize = known("user_identity_invoked_by");
-const ISSUER_ARN: usize = known("user_identity_session_context_session_issuer_arn");
-const WINDOW_START: usize = known("time_window_window_start");
 const UNMAPPED: usize = known("unmapped");
 const ROW_SHAPE: usize = known("row_shape");
-const ROW_SOURCE_OBJECT: usize = known("row_source_object");
 const ROW_SOURCE_RECORD: usize = known("row_source_record");
-
-/// A known object of the record, and what its keys mean.
-struct Node {
-    /// The path, steps joined by `.`; empty for the record itself.
-    path: String,
-    members: Vec<Member>,
-    /// Other spellings: the key and the member it stands for.
-    aliases: Vec<(&'static str, usize)>,
-}
-
-struct Member {
-    key: &'static str,
-    /// The column that holds the value; `None` for objects that are flattened away.
-    column: Option<usize>,
-    /// The node of the object that the value may be.
-    node: Option<usize>,
-}
-
-/// What a record is found with, the same for all records of an object.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Provenance {
-    account: Option<u128>,
-    region: Option<u128>,
-    object: Option<u128>,
-}
-
-impl Provenance {
-    /// Puts the object's URL and what its key says into `rows`, for all rows that come from it.
-    pub fn new(rows: &mut Rows, url: &str, account: Option<&str>, region: Option<&str>) -> Self {
-        let mut store = |text: &str| {
-            rows.side(|side| {
-                side.extend_from_slice(text.as_bytes());
-                true
-            })
-        };
-        let provenance = Provenance {
-            object: store(url),
-            account: account.and_then(&mut store),
-            region: region.and_then(store),
-        };
-        rows.keep_side();
-        provenance
-    }
-}
 
 /// Why a record became no row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,7 +65,7 @@ impl From<SyntaxError> for Halt {
 
 /// Flattens records one after the other.
 pub struct Flattener {
-    nodes: Vec<Node>,
+    nodes: &'static [Node],
     /// For each node, the member that followed each member last time: records repeat their key order.
     follows: Vec<Vec<u8>>,
     overflow: Overflow,
@@ -138,34 +78,9 @@ pub struct Flattener {
 
 impl Default for Flattener {
     fn default() -> Self {
-        let mut nodes = vec![Node { path: String::new(), members: Vec::new(), aliases: Vec::new() }];
-        for (index, column) in
-            COLUMNS.iter().enumerate().filter(|(_, column)| column.origin != Origin::Derived)
-        {
-            let mut node = 0;
-            let mut steps = column.path.split('.').peekable();
-            while let Some(key) = steps.next() {
-                let member = member_of(&mut nodes, node, key);
-                if steps.peek().is_none() {
-                    nodes[node].members[member].column = Some(index);
-                } else {
-                    node = child_of(&mut nodes, node, member);
-                }
-            }
-        }
-        for (alias, canonical) in ALIASES {
-            let (path, alias) = alias.rsplit_once('.').unwrap_or(("", alias));
-            let key = canonical.rsplit('.').next().unwrap_or(canonical);
-            for node in nodes.iter_mut().filter(|node| node.path == path) {
-                if let Some(member) = node.members.iter().position(|member| member.key == key) {
-                    node.aliases.push((alias, member));
-                }
-            }
-        }
-        let follows = nodes.iter().map(|node| vec![0; node.members.len() + 1]).collect();
         Flattener {
-            nodes,
-            follows,
+            nodes: &TREE,
+            follows: TREE.iter().map(|node| vec![0; node.members.len() + 1]).collect(),
             overflow: Overflow::default(),
             shape: Vec::new(),
             key: Vec::new(),
@@ -173,26 +88,6 @@ impl Default for Flattener {
             is_event: false,
         }
     }
-}
-
-fn member_of(nodes: &mut [Node], node: usize, key: &'static str) -> usize {
-    let members = &mut nodes[node].members;
-    members.iter().position(|member| member.key == key).unwrap_or_else(|| {
-        members.push(Member { key, column: None, node: None });
-        members.len() - 1
-    })
-}
-
-fn child_of(nodes: &mut Vec<Node>, node: usize, member: usize) -> usize {
-    if let Some(child) = nodes[node].members[member].node {
-        return child;
-    }
-    let key = nodes[node].members[member].key;
-    let path = if node == 0 { key.to_owned() } else { format!("{}.{key}", nodes[node].path) };
-    nodes.push(Node { path, members: Vec::new(), aliases: Vec::new() });
-    let child = nodes.len() - 1;
-    nodes[node].members[member].node = Some(child);
-    child
 }
 
 impl Flattener {
@@ -241,11 +136,10 @@ impl Flattener {
             };
             return Err(Refusal::NotAnEvent { end, reason: reason.into() });
         }
-        self.derive(arena, row, provenance, rows);
-        rows.set_number(ROW_SOURCE_RECORD, number);
-        if let Some(object) = provenance.object {
-            rows.set_view(ROW_SOURCE_OBJECT, object);
+        if derive(arena, provenance, rows) {
+            note(&mut self.shape, "eventTime", "!");
         }
+        rows.set_number(ROW_SOURCE_RECORD, number);
         let unmapped = self.overflow.finish();
         let stored = [(UNMAPPED, unmapped), (ROW_SHAPE, self.shape.as_slice())]
             .into_iter()
@@ -391,19 +285,14 @@ impl Flattener {
         mode: Mode,
         rows: &mut Rows,
     ) -> Result<(), Halt> {
-        let Member { key, column, node: child } = self.nodes[node].members[member];
+        let nodes = self.nodes;
+        let Member { key, ref path, column, node: child } = nodes[node].members[member];
         let start = scanner.at;
         let next = scanner.peek();
         if next == Some(b'n') {
             scanner.skip_value()?;
             if mode != Mode::Copy {
-                let path = &self.nodes[node].path;
-                if !path.is_empty() {
-                    note(&mut self.shape, path, ".");
-                    self.shape.extend_from_slice(key.as_bytes());
-                } else {
-                    note(&mut self.shape, key, "");
-                }
+                note(&mut self.shape, path, "");
             }
             return Ok(());
         }
@@ -547,49 +436,6 @@ impl Flattener {
         self.elements.push(Some(resource));
         Ok(exact)
     }
-
-    fn derive(&mut self, arena: &[u8], row: usize, provenance: &Provenance, rows: &mut Rows) {
-        // Aggregated events have no time of their own, only a window.
-        if rows.number(EVENT_TIME, row).is_none()
-            && let Some(time) =
-                rows.text(arena, WINDOW_START, row).and_then(|start| time::parse(start.bytes()))
-        {
-            rows.set_number(EVENT_TIME, time.micros());
-            note(&mut self.shape, "eventTime", "!");
-        }
-        let first_of = |rows: &Rows, columns: &[usize]| {
-            columns.iter().find_map(|&column| {
-                let filled = rows.text(arena, column, row).is_some_and(|text| !text.bytes().is_empty());
-                filled.then(|| rows.view(column, row)).flatten()
-            })
-        };
-        let account = first_of(rows, &[RECIPIENT_ACCOUNT_ID, ACCOUNT_ID]).or(provenance.account);
-        let region = first_of(rows, &[AWS_REGION]).or(provenance.region);
-        let is = |rows: &Rows, names: &[&[u8]]| {
-            rows.text(arena, IDENTITY_TYPE, row).is_some_and(|kind| names.contains(&kind.bytes()))
-        };
-        let assumed = is(rows, &[b"AssumedRole"]);
-        let issuer = if assumed { first_of(rows, &[ISSUER_ARN]) } else { None };
-        let principal = issuer.or_else(|| {
-            first_of(rows, &[IDENTITY_ARN, IDENTITY_PRINCIPAL_ID, IDENTITY_INVOKED_BY, IDENTITY_ACCOUNT_ID])
-        });
-        for (column, view) in [(ACCOUNT, account), (REGION, region), (PRINCIPAL, principal)] {
-            if let Some(view) = view {
-                rows.set_view(column, view);
-            }
-        }
-        let by_user = is(rows, &[b"Root", b"IAMUser"]);
-        let by_session = assumed || is(rows, &[b"FederatedUser"]);
-        // Unlike the user agent, the source address is not the caller's to choose.
-        let from_service = rows
-            .text(arena, SOURCE_IP_ADDRESS, row)
-            .is_some_and(|address| address.bytes().ends_with(b".amazonaws.com"));
-        let by_service =
-            is(rows, &[b"AWSService"]) || from_service || first_of(rows, &[IDENTITY_INVOKED_BY]).is_some();
-        rows.set_bool(BY_ROOT_OR_IAM_USER, by_user);
-        rows.set_bool(BY_TEMPORARY_CREDENTIALS, by_session);
-        rows.set_bool(BY_AWS_SERVICE, by_service);
-    }
 }
 
 /// A view of a string's text: into the arena, or of its unescaped form. `None` where no UTF-8 text can hold it.
@@ -619,70 +465,4 @@ fn note(shape: &mut Vec<u8>, path: &str, mark: &str) {
     }
     shape.extend_from_slice(path.as_bytes());
     shape.extend_from_slice(mark.as_bytes());
-}
-
-/// The JSON object `unmapped` while it is written: objects are opened only once they have a member.
-#[derive(Default)]
-struct Overflow {
-    text: Vec<u8>,
-    /// The keys of the objects being flattened, outermost first.
-    path: Vec<String>,
-    /// How many of them are open in `text`.
-    open: usize,
-}
-
-impl Overflow {
-    fn clear(&mut self) {
-        self.text.clear();
-        self.path.clear();
-        self.open = 0;
-    }
-
-    fn enter(&mut self, key: &str) {
-        self.path.push(key.to_owned());
-    }
-
-    fn leave(&mut self) {
-        self.path.pop();
-        if self.open > self.path.len() {
-            self.text.push(b'}');
-            self.open = self.path.len();
-        }
-    }
-
-    fn comma(&mut self) {
-        if self.text.is_empty() {
-            self.text.push(b'{');
-        } else if self.text.last() != Some(&b'{') {
-            self.text.push(b',');
-        }
-    }
-
-    /// Adds a member; `key` is a JSON string with its quotes.
-    fn add(&mut self, key: &[u8], value: &[u8]) {
-        while self.open < self.path.len() {
-            self.comma();
-            let step = &self.path[self.open];
-            self.text.extend_from_slice(b"\"");
-            self.text.extend_from_slice(step.as_bytes());
-            self.text.extend_from_slice(b"\":{");
-            self.open += 1;
-        }
-        self.comma();
-        self.text.extend_from_slice(key);
-        self.text.push(b':');
-        self.text.extend_from_slice(value);
-    }
-
-    /// Adds a member whose key is one of ours, which needs no escapes.
-    fn add_key(&mut self, key: &str, value: &[u8]) {
-        self.add(format!("\"{key}\"").as_bytes(), value);
-    }
-
-    fn finish(&mut self) -> &[u8] {
-        if !self.text.is_empty() {
-            self.text.push(b'}');
-        }
-        &self.text
-    }
 }

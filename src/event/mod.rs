@@ -16,8 +16,17 @@ pub mod time;
 /// Text to records: envelopes.
 pub mod decode;
 
+/// The known objects and fields of a record.
+mod tree;
+
 /// One record to one row.
 pub mod flatten;
+
+/// What has no column.
+mod overflow;
+
+/// What is worked out.
+pub mod derive;
 
 /// Rows in the making.
 pub mod batch;

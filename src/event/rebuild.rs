@@ -10,77 +10,12 @@ use arrow::error::ArrowError;
 
 use super::scan::{Scanner, SyntaxError, quote, unescape};
 use super::time;
-use crate::schema::{ALIASES, COLUMNS, Form, Origin, RESOURCE_FIELDS};
-
-/// A known object of the record.
-struct Node {
-    path: String,
-    members: Vec<Member>,
-}
-
-struct Member {
-    key: &'static str,
-    path: String,
-    /// Other spellings of the key.
-    aliases: Vec<&'static str>,
-    /// The column that holds the value, or else the node of the object.
-    holds: Holds,
-}
-
-enum Holds {
-    Column(usize),
-    Object(usize),
-}
+use super::tree::{Node, TREE};
+use crate::schema::{COLUMNS, Form, RESOURCE_FIELDS};
 
 /// Rebuilds records from batches that have (at least) every column of [`COLUMNS`].
-pub struct Rebuilder {
-    nodes: Vec<Node>,
-}
-
-impl Default for Rebuilder {
-    fn default() -> Self {
-        let mut nodes = vec![Node { path: String::new(), members: Vec::new() }];
-        for (index, column) in COLUMNS.iter().enumerate().filter(|(_, column)| column.origin == Origin::Field)
-        {
-            let mut node = 0;
-            let mut walked = String::new();
-            let mut steps = column.path.split('.').peekable();
-            while let Some(key) = steps.next() {
-                if !walked.is_empty() {
-                    walked.push('.');
-                }
-                walked.push_str(key);
-                if steps.peek().is_none() {
-                    let aliases = ALIASES
-                        .iter()
-                        .filter(|(_, canonical)| *canonical == column.path)
-                        .filter_map(|(alias, _)| alias.rsplit('.').next())
-                        .collect();
-                    let member = Member { key, path: walked.clone(), aliases, holds: Holds::Column(index) };
-                    nodes[node].members.push(member);
-                    continue;
-                }
-                let known = nodes[node].members.iter().find_map(|member| match member.holds {
-                    Holds::Object(child) if member.key == key => Some(child),
-                    _ => None,
-                });
-                node = known.unwrap_or_else(|| {
-                    nodes.push(Node { path: walked.clone(), members: Vec::new() });
-                    let child = nodes.len() - 1;
-                    let holds = Holds::Object(child);
-                    nodes[node].members.push(Member {
-                        key,
-                        path: walked.clone(),
-                        aliases: Vec::new(),
-                        holds,
-                    });
-                    child
-                });
-            }
-        }
-        Rebuilder { nodes }
-    }
-}
+#[derive(Debug, Default)]
+pub struct Rebuilder;
 
 impl Rebuilder {
     /// Appends the record of every row of `batch` to `out`, one line each.
@@ -93,7 +28,7 @@ impl Rebuilder {
             let unmapped = columns.text(columns.unmapped, row);
             let shape: Vec<&str> =
                 columns.text(columns.shape, row).map_or(Vec::new(), |text| text.split(',').collect());
-            let record = Record { nodes: &self.nodes, columns: &columns, row, shape: &shape };
+            let record = Record { columns: &columns, row, shape: &shape };
             let start = out.len();
             record.object(0, unmapped.map(str::as_bytes), out).map_err(|error| {
                 ArrowError::ParseError(format!("column unmapped, byte {}: {}", error.at, error.what))
@@ -142,7 +77,6 @@ impl Columns {
 }
 
 struct Record<'a> {
-    nodes: &'a [Node],
     columns: &'a Columns,
     row: usize,
     shape: &'a [&'a str],
@@ -162,19 +96,21 @@ impl Record<'_> {
         let mut merged = vec![false; kept.len()];
         let start = out.len();
         let separate = |out: &mut Vec<u8>| out.push(if out.len() == start { b'{' } else { b',' });
-        for member in &self.nodes[node].members {
+        let Node { members, aliases, .. } = &TREE[node];
+        for (index, member) in members.iter().enumerate() {
             let is_this = |kept: &Kept<'_>| {
-                kept.key == member.key.as_bytes()
-                    || member.aliases.iter().any(|alias| kept.key == alias.as_bytes())
+                let is_alias = |(alias, of): &(&str, usize)| *of == index && kept.key == alias.as_bytes();
+                kept.key == member.key.as_bytes() || aliases.iter().any(is_alias)
             };
             let found: Vec<usize> = (0..kept.len()).filter(|&at| is_this(&kept[at])).collect();
-            match (&member.holds, found.as_slice()) {
-                (Holds::Object(child), &[only]) if kept[only].value.starts_with(b"{") => {
+            let child = member.node.unwrap_or_default();
+            match (member.column, found.as_slice()) {
+                (None, &[only]) if kept[only].value.starts_with(b"{") => {
                     separate(out);
                     put_key(member.key, out);
                     merged[only] = true;
                     let before = out.len();
-                    self.object(*child, Some(kept[only].value), out)?;
+                    self.object(child, Some(kept[only].value), out)?;
                     if out.len() == before {
                         out.extend_from_slice(b"{}");
                     }
@@ -186,25 +122,25 @@ impl Record<'_> {
                     put_key(member.key, out);
                     out.extend_from_slice(b"null");
                 }
-                (Holds::Object(child), []) => {
+                (None, []) => {
                     let before = out.len();
                     separate(out);
                     put_key(member.key, out);
                     let value = out.len();
-                    self.object(*child, None, out)?;
+                    self.object(child, None, out)?;
                     if out.len() == value {
-                        if self.has_mark(&self.nodes[*child].path, "{}") {
+                        if self.has_mark(&member.path, "{}") {
                             out.extend_from_slice(b"{}");
                         } else {
                             out.truncate(before);
                         }
                     }
                 }
-                (Holds::Column(column), []) => {
-                    if self.columns.arrays[*column].is_valid(self.row) && !self.has_mark(&member.path, "!") {
+                (Some(column), []) => {
+                    if self.columns.arrays[column].is_valid(self.row) && !self.has_mark(&member.path, "!") {
                         separate(out);
                         put_key(member.key, out);
-                        self.value(*column, out);
+                        self.value(column, out);
                     }
                 }
             }
@@ -245,33 +181,28 @@ impl Record<'_> {
     }
 
     fn resources(&self, array: &ArrayRef, out: &mut Vec<u8>) {
-        out.push(b'[');
-        if let Some(list) = array.as_list_opt::<i32>() {
-            let elements = list.value(self.row);
-            let elements: &StructArray = elements.as_struct();
-            for element in 0..elements.len() {
-                out.push(if element == 0 { b'{' } else { b',' });
-                if element > 0 {
-                    out.push(b'{');
-                }
-                let mut first = true;
-                for (key, name) in RESOURCE_FIELDS {
-                    let Some(member) = elements.column_by_name(name) else { continue };
-                    let Ok(member) = cast(member, &DataType::Utf8View) else { continue };
-                    let member = member.as_string_view();
-                    if member.is_valid(element) {
-                        if !first {
-                            out.push(b',');
-                        }
-                        first = false;
-                        put_key(key, out);
-                        quote(member.value(element), out);
-                    }
-                }
-                out.push(b'}');
+        let Some(list) = array.as_list_opt::<i32>() else { return out.extend_from_slice(b"[]") };
+        let elements = list.value(self.row);
+        let elements: &StructArray = elements.as_struct();
+        let members = RESOURCE_FIELDS.iter().filter_map(|(key, name)| {
+            let texts = cast(elements.column_by_name(name)?, &DataType::Utf8View).ok()?;
+            Some((key, texts))
+        });
+        let members: Vec<_> = members.collect();
+        let mut before = b'[';
+        for element in 0..elements.len() {
+            out.push(before);
+            before = b'{';
+            for (key, texts) in members.iter().filter(|(_, texts)| texts.is_valid(element)) {
+                out.push(before);
+                before = b',';
+                put_key(key, out);
+                quote(texts.as_string_view().value(element), out);
             }
+            out.extend_from_slice(if before == b'{' { b"{}" } else { b"}" });
+            before = b',';
         }
-        out.push(b']');
+        out.extend_from_slice(if before == b'[' { b"[]" } else { b"]" });
     }
 }
 

@@ -1,0 +1,102 @@
+//! Columns that are worked out from other fields, or from where the record was found.
+
+use super::batch::Rows;
+use super::time;
+use crate::schema::known;
+
+const EVENT_TIME: usize = known("event_time");
+const AWS_REGION: usize = known("aws_region");
+const ACCOUNT: usize = known("account");
+const REGION: usize = known("region");
+const PRINCIPAL: usize = known("principal");
+const BY_ROOT_OR_IAM_USER: usize = known("by_root_or_iam_user");
+const BY_TEMPORARY_CREDENTIALS: usize = known("by_temporary_credentials");
+const BY_AWS_SERVICE: usize = known("by_aws_service");
+const SOURCE_IP_ADDRESS: usize = known("source_ip_address");
+const RECIPIENT_ACCOUNT_ID: usize = known("recipient_account_id");
+const ACCOUNT_ID: usize = known("account_id");
+const IDENTITY_TYPE: usize = known("user_identity_type");
+const IDENTITY_ARN: usize = known("user_identity_arn");
+const IDENTITY_PRINCIPAL_ID: usize = known("user_identity_principal_id");
+const IDENTITY_ACCOUNT_ID: usize = known("user_identity_account_id");
+const IDENTITY_INVOKED_BY: usize = known("user_identity_invoked_by");
+const ISSUER_ARN: usize = known("user_identity_session_context_session_issuer_arn");
+const ROW_SOURCE_OBJECT: usize = known("row_source_object");
+const WINDOW_START: usize = known("time_window_window_start");
+
+/// What a record is found with, the same for all records of an object.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Provenance {
+    account: Option<u128>,
+    region: Option<u128>,
+    object: Option<u128>,
+}
+
+impl Provenance {
+    /// Puts the object's URL and what its key says into `rows`, for all rows that come from it.
+    pub fn new(rows: &mut Rows, url: &str, account: Option<&str>, region: Option<&str>) -> Self {
+        let mut store = |text: &str| {
+            rows.side(|side| {
+                side.extend_from_slice(text.as_bytes());
+                true
+            })
+        };
+        let provenance = Provenance {
+            object: store(url),
+            account: account.and_then(&mut store),
+            region: region.and_then(store),
+        };
+        rows.keep_side();
+        provenance
+    }
+}
+
+/// Sets the derived columns of the row being written, whose delivered ones are set. Returns whether `event_time`, which
+/// was not delivered, was filled in.
+pub(super) fn derive(arena: &[u8], provenance: &Provenance, rows: &mut Rows) -> bool {
+    let row = rows.len();
+    let mut filled_in = false;
+    // Aggregated events have no time of their own, only a window.
+    if rows.number(EVENT_TIME, row).is_none()
+        && let Some(time) = rows.text(arena, WINDOW_START, row).and_then(|start| time::parse(start.bytes()))
+    {
+        rows.set_number(EVENT_TIME, time.micros());
+        filled_in = true;
+    }
+    let first_of = |rows: &Rows, columns: &[usize]| {
+        columns.iter().find_map(|&column| {
+            let filled = rows.text(arena, column, row).is_some_and(|text| !text.bytes().is_empty());
+            filled.then(|| rows.view(column, row)).flatten()
+        })
+    };
+    let account = first_of(rows, &[RECIPIENT_ACCOUNT_ID, ACCOUNT_ID]).or(provenance.account);
+    let region = first_of(rows, &[AWS_REGION]).or(provenance.region);
+    let is = |rows: &Rows, names: &[&[u8]]| {
+        rows.text(arena, IDENTITY_TYPE, row).is_some_and(|kind| names.contains(&kind.bytes()))
+    };
+    let assumed = is(rows, &[b"AssumedRole"]);
+    let issuer = if assumed { first_of(rows, &[ISSUER_ARN]) } else { None };
+    let principal = issuer.or_else(|| {
+        first_of(rows, &[IDENTITY_ARN, IDENTITY_PRINCIPAL_ID, IDENTITY_INVOKED_BY, IDENTITY_ACCOUNT_ID])
+    });
+    let object = provenance.object;
+    for (column, view) in
+        [(ACCOUNT, account), (REGION, region), (PRINCIPAL, principal), (ROW_SOURCE_OBJECT, object)]
+    {
+        if let Some(view) = view {
+            rows.set_view(column, view);
+        }
+    }
+    let by_user = is(rows, &[b"Root", b"IAMUser"]);
+    let by_session = assumed || is(rows, &[b"FederatedUser"]);
+    // Unlike the user agent, the source address is not the caller's to choose.
+    let from_service = rows
+        .text(arena, SOURCE_IP_ADDRESS, row)
+        .is_some_and(|address| address.bytes().ends_with(b".amazonaws.com"));
+    let by_service =
+        is(rows, &[b"AWSService"]) || from_service || first_of(rows, &[IDENTITY_INVOKED_BY]).is_some();
+    rows.set_bool(BY_ROOT_OR_IAM_USER, by_user);
+    rows.set_bool(BY_TEMPORARY_CREDENTIALS, by_session);
+    rows.set_bool(BY_AWS_SERVICE, by_service);
+    filled_in
+}

@@ -1,0 +1,92 @@
+//! The record's known objects and fields, as a tree: what flattening walks down, and rebuilding walks up.
+
+use std::sync::LazyLock;
+
+use crate::schema::{ALIASES, COLUMNS, Origin};
+
+/// A known object of the record.
+pub(super) struct Node {
+    /// Its path, steps joined by `.`; empty for the record itself.
+    pub path: String,
+    pub members: Vec<Member>,
+    /// Other spellings: the key, and the member it stands for.
+    pub aliases: Vec<(&'static str, usize)>,
+}
+
+/// A known field of an object. At least one of `column` and `node` is there; both are where a payload is kept whole and
+/// some of its fields are repeated in columns of their own.
+pub(super) struct Member {
+    pub key: &'static str,
+    pub path: String,
+    /// The column that holds the value.
+    pub column: Option<usize>,
+    /// The node of the object that the value may be.
+    pub node: Option<usize>,
+}
+
+/// The nodes; the record itself is the first.
+pub(super) static TREE: LazyLock<Vec<Node>> = LazyLock::new(|| {
+    let mut nodes = vec![Node { path: String::new(), members: Vec::new(), aliases: Vec::new() }];
+    for (index, column) in COLUMNS.iter().enumerate().filter(|(_, column)| column.origin != Origin::Derived) {
+        let mut node = 0;
+        let mut steps = column.path.split('.').peekable();
+        while let Some(key) = steps.next() {
+            let member = member_of(&mut nodes[node], key);
+            if steps.peek().is_none() {
+                nodes[node].members[member].column = Some(index);
+            } else {
+                node = child_of(&mut nodes, node, member);
+            }
+        }
+    }
+    for (alias, canonical) in ALIASES {
+        let (path, alias) = alias.rsplit_once('.').unwrap_or(("", alias));
+        for node in nodes.iter_mut().filter(|node| node.path == path) {
+            if let Some(member) = node.members.iter().position(|member| member.path == *canonical) {
+                node.aliases.push((alias, member));
+            }
+        }
+    }
+    nodes
+});
+
+fn member_of(node: &mut Node, key: &'static str) -> usize {
+    if let Some(known) = node.members.iter().position(|member| member.key == key) {
+        return known;
+    }
+    let path = if node.path.is_empty() { key.to_owned() } else { format!("{}.{key}", node.path) };
+    node.members.push(Member { key, path, column: None, node: None });
+    node.members.len() - 1
+}
+
+fn child_of(nodes: &mut Vec<Node>, node: usize, member: usize) -> usize {
+    if let Some(child) = nodes[node].members[member].node {
+        return child;
+    }
+    let child = nodes.len();
+    let path = nodes[node].members[member].path.clone();
+    nodes[node].members[member].node = Some(child);
+    nodes.push(Node { path, members: Vec::new(), aliases: Vec::new() });
+    child
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_objects_members_fit_the_bits_that_flattening_marks_them_with() {
+        assert!(TREE.iter().all(|node| node.members.len() <= 64));
+    }
+
+    #[test]
+    fn every_member_leads_somewhere() {
+        let mut columns = 0;
+        for member in TREE.iter().flat_map(|node| &node.members) {
+            assert!(member.column.is_some() || member.node.is_some(), "{}", member.path);
+            columns += usize::from(member.column.is_some());
+        }
+        assert_eq!(columns, COLUMNS.iter().filter(|column| column.origin != Origin::Derived).count());
+        assert_eq!(TREE.iter().map(|node| node.aliases.len()).sum::<usize>(), ALIASES.len());
+    }
+}
