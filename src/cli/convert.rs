@@ -60,8 +60,8 @@ pub struct ConvertArgs {
 
     /// Partition the lake by these columns, in this order [default: date]
     ///
-    /// From date, account and region, separated by commas. It is decided when the lake is made; naming another
-    /// partitioning later is an error.
+    /// Date, and account and region beside it, in any order, separated by commas. It is decided when the lake is made;
+    /// naming another partitioning later is an error.
     #[arg(long, value_name = "COLUMNS")]
     partition_by: Option<String>,
 

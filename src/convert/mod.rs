@@ -39,6 +39,10 @@ use task::{TaskObject, TaskReport, TaskSpec};
 /// Of a worker's memory, what its text buffer gets: the rest is for columns, sorted copies of them, and the encoder.
 const TEXT_SHARE: u64 = 4;
 
+/// Text that is sorted together at most. Every job has room for it by default, so that files do not depend on how many
+/// jobs there are: a run that was broken off finds its files again on another machine.
+const MOST_TEXT: u64 = 96 << 20;
+
 /// Inflated bytes that a byte of gzip is taken for when tasks are packed; AWS's documentation says 10.
 const EXPECTED_RATIO: u64 = 10;
 
@@ -78,7 +82,7 @@ pub struct Settings {
     pub chunk_bytes: usize,
     /// An object may have this many bytes, stored and inflated.
     pub max_object_bytes: u64,
-    /// KiB of objects that may be read ahead.
+    /// KiB of objects that may be read ahead; no byte depends on it.
     pub in_flight_kib: u32,
 }
 
@@ -209,7 +213,11 @@ pub async fn run(options: &Options, progress: &Arc<Progress>) -> Result<Report> 
 /// Opens the lake, or makes it; in a dry run it may be absent.
 async fn open_lake(options: &Options) -> Result<Option<Lake>> {
     let lake = if options.dry_run {
-        Lake::open(&options.lake).await?
+        let lake = Lake::open(&options.lake).await?;
+        if lake.is_none() {
+            Lake::expect_place(&options.lake).await?;
+        }
+        lake
     } else {
         let partitioning = options.partitioning.clone().unwrap_or_default();
         Some(Lake::create(&options.lake, &partitioning).await?)
@@ -261,7 +269,7 @@ fn settings(options: &Options, partitioning: Partitioning) -> Settings {
         regions: options.regions.clone(),
         since: options.since.map(|time| time.timestamp_micros()),
         until: options.until.map(|time| time.timestamp_micros()),
-        chunk_bytes: usize::try_from(worker_bytes / TEXT_SHARE).unwrap_or(usize::MAX).clamp(4 << 20, 1 << 30),
+        chunk_bytes: (worker_bytes / TEXT_SHARE).clamp(4 << 20, MOST_TEXT) as usize,
         max_object_bytes: options.max_object_bytes,
         in_flight_kib: u32::try_from(options.memory_bytes / 16 / 1024)
             .unwrap_or(u32::MAX)

@@ -104,6 +104,14 @@ impl Lake {
         }
     }
 
+    /// Checks that a lake could be made here, where there is none.
+    ///
+    /// # Errors
+    /// Where the folder holds other files, and where the store fails.
+    pub async fn expect_place(location: &Location) -> Result<()> {
+        refuse_other_files(location).await
+    }
+
     /// Checks that the table is partitioned as `wanted`.
     ///
     /// # Errors
@@ -353,7 +361,7 @@ pub(super) mod tests {
     #[tokio::test]
     async fn of_two_creators_one_makes_the_table_and_both_have_it() {
         let location = in_memory();
-        let (by_date, by_region) = (Partitioning::default(), "region".parse().unwrap());
+        let (by_date, by_region) = (Partitioning::default(), "region,date".parse().unwrap());
         let (one, two) = tokio::join!(Lake::create(&location, &by_date), Lake::create(&location, &by_region));
         let (one, two) = (one.unwrap(), two.unwrap());
         assert_eq!((one.version(), two.version()), (0, 0));
