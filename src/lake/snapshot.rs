@@ -55,7 +55,7 @@ impl Lake {
         let log = log_store(location)?;
         let state = match DeltaTableState::try_new(&log, None).await {
             Err(DeltaTableError::NotATable(_)) => return Ok(None),
-            state => state.context(|| format!("reading the table log of {}", location.url))?,
+            state => state.map_err(cause).context(|| format!("reading the table log of {}", location.url))?,
         };
         let partitioning = check(location, &state)?;
         Ok(Some(Lake { location: location.clone(), partitioning, log, state }))
@@ -97,7 +97,7 @@ impl Lake {
             .await;
         match (made, Lake::open(location).await?) {
             (_, Some(lake)) => Ok(lake),
-            (Err(error), None) => Err(error).context(making),
+            (Err(error), None) => Err(cause(error)).context(making),
             (Ok(_), None) => {
                 Err(Error::failed(format!("the lake {} vanished while it was made", location.url)))
             }
@@ -196,6 +196,14 @@ fn log_store(location: &Location) -> Result<LogStoreRef> {
         Arc::new(PrefixStore::new(location.store.clone(), location.prefix.clone()));
     let url = Url::parse("file:///").context(|| "opening the table log".into())?;
     Ok(default_logstore(root.clone(), root, &url, &StorageConfig::default()))
+}
+
+/// The crate's failure, or what the store's behind it means.
+pub(super) fn cause(error: DeltaTableError) -> Box<dyn std::error::Error + Send + Sync> {
+    match error {
+        DeltaTableError::ObjectStore { source } => store::explain(source).into(),
+        other => other.into(),
+    }
 }
 
 /// Refuses tables that this program must not touch, and says how the others are partitioned.
