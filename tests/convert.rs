@@ -12,7 +12,8 @@ use crate::support::trail::{
     A, B, Trail, event, grid_ids, gzip, gzip_members, key, records_of, with, without,
 };
 
-const JUST_RECORDS: [&str; 4] = ["/records/rows", "/records/duplicates", "/records/filtered", "/records/rejected"];
+const JUST_RECORDS: [&str; 4] =
+    ["/records/rows", "/records/duplicates", "/records/filtered", "/records/rejected"];
 
 /// The files below a directory by path, with a hash of their content.
 fn tree(root: &Path) -> BTreeMap<String, String> {
@@ -70,7 +71,10 @@ fn layouts_depths_and_sources_make_one_lake() {
     let digest = key("CloudTrail-Digest", A, "us-east-1", slot, "digest");
     let config = format!("AWSLogs/{A}/Config/us-east-1/2026/3/1/ConfigHistory/x.json.gz");
     trail
-        .put(&digest, gzip(json!({"digestStartTime": "2026-03-01T09:00:00Z", "digestS3Object": "x"}).to_string()))
+        .put(
+            &digest,
+            gzip(json!({"digestStartTime": "2026-03-01T09:00:00Z", "digestS3Object": "x"}).to_string()),
+        )
         .put(&config, gzip(r#"{"fileVersion":"1.0","configurationItems":[]}"#))
         .write(env.path("trail"));
     Trail::default()
@@ -96,7 +100,10 @@ fn account_and_region_are_those_of_the_key_where_there_is_one() {
     // What happens in a global service is delivered elsewhere.
     let global = with(event(A, "us-east-1", time, "global"), "eventSource", "iam.amazonaws.com");
     Trail::default()
-        .log(&key("CloudTrail", A, "eu-west-1", slot, "1"), &[global, event(A, "eu-west-1", time, "regional")])
+        .log(
+            &key("CloudTrail", A, "eu-west-1", slot, "1"),
+            &[global, event(A, "eu-west-1", time, "regional")],
+        )
         .log(&key("CloudTrail", B, "us-east-1", slot, "1"), &[event(B, "us-east-1", time, "other")])
         .write(env.path("trail"));
     let flat = [
@@ -145,10 +152,8 @@ fn since_and_until_are_event_time() {
     }
     trail.write(env.path("trail"));
     let run = |lake: &str, filters: &[&str]| {
-        let report = env
-            .run(["convert", "trail", "--to", lake, "--json"].iter().chain(filters))
-            .success()
-            .report();
+        let report =
+            env.run(["convert", "trail", "--to", lake, "--json"].iter().chain(filters)).success().report();
         (env.ids(lake), report.all(["/objects/listed", "/records/filtered"]))
     };
     // One more day is listed than there are events wanted of, for what is delivered late.
@@ -171,9 +176,12 @@ fn relative_times_are_counted_from_now() {
         let time = chrono::Utc::now() - chrono::TimeDelta::hours(hours);
         time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
     };
-    let events = [(1, "now"), (30, "day"), (240, "days")].map(|(hours, id)| event(A, "us-east-1", &ago(hours), id));
+    let events =
+        [(1, "now"), (30, "day"), (240, "days")].map(|(hours, id)| event(A, "us-east-1", &ago(hours), id));
     Trail::default().log("flat.json.gz", &events).write(env.path("trail"));
-    for (since, expected) in [("24h", vec!["now"]), ("7d", vec!["day", "now"]), ("2w", vec!["day", "days", "now"])] {
+    for (since, expected) in
+        [("24h", vec!["now"]), ("7d", vec!["day", "now"]), ("2w", vec!["day", "days", "now"])]
+    {
         let lake = format!("lake-{since}");
         env.run(["convert", "trail", "--to", &lake, "--since", since, "-q"]).success();
         assert_eq!(env.ids(&lake), expected, "{since}");
@@ -195,7 +203,9 @@ fn a_second_run_adds_only_what_is_new() {
     assert_eq!(tree(&env.path("lake")), lake);
 
     let new = key("CloudTrail", A, "us-east-1", "2026-03-01T10:10", "late");
-    Trail::default().log(&new, &[event(A, "us-east-1", "2026-03-01T10:06:00Z", "late")]).write(env.path("trail"));
+    Trail::default()
+        .log(&new, &[event(A, "us-east-1", "2026-03-01T10:06:00Z", "late")])
+        .write(env.path("trail"));
     let third = env.run(args).success().report();
     assert_eq!(third.all(["/records/rows", "/commits", "/objects/known", "/objects/listed"]), [1, 1, 8, 9]);
     let mut ids = grid_ids();
@@ -226,7 +236,9 @@ fn a_partitioning_decides_the_folders_and_not_the_rows() {
 
     // Without the flag a lake stays as it is; with another it is refused.
     let new = key("CloudTrail", B, "us-east-1", "2026-03-03T10:05", "late");
-    Trail::default().log(&new, &[event(B, "us-east-1", "2026-03-03T10:00:00Z", "late")]).write(env.path("trail"));
+    Trail::default()
+        .log(&new, &[event(B, "us-east-1", "2026-03-03T10:00:00Z", "late")])
+        .write(env.path("trail"));
     env.run(["convert", "trail", "--to", "account-date"]).success();
     assert!(folders(&env.path("account-date")).contains(&format!("account={B}/event_date=2026-03-03")));
     let before = tree(&env.path("date"));
@@ -294,7 +306,10 @@ fn a_dry_run_counts_and_writes_nothing() {
     let report = env.run(args.iter().chain(&["--json"])).success().report();
     assert_eq!(report.0["verdict"], "planned");
     assert_eq!(report.0["days"], json!(["2026-03-01", "2026-03-02"]));
-    assert_eq!(report.all(["/objects/listed", "/accounts", "/regions", "/records/in", "/commits"]), [8, 2, 2, 0, 0]);
+    assert_eq!(
+        report.all(["/objects/listed", "/accounts", "/regions", "/records/in", "/commits"]),
+        [8, 2, 2, 0, 0]
+    );
     assert!(!env.path("lake").exists());
 
     env.run(["convert", "trail", "--to", "lake", "--account", A]).success();
@@ -307,7 +322,8 @@ fn a_dry_run_counts_and_writes_nothing() {
 fn output_is_for_programs_and_the_rest_for_people() {
     let env = TestEnv::new();
     Trail::grid("").write(env.path("trail"));
-    let run = |lake: &str, more: &[&str]| env.run(["convert", "trail", "--to", lake].iter().chain(more)).success();
+    let run =
+        |lake: &str, more: &[&str]| env.run(["convert", "trail", "--to", lake].iter().chain(more)).success();
 
     let json = run("json", &["--json"]);
     assert_eq!(json.stdout.lines().count(), 1);
@@ -367,12 +383,19 @@ fn copies_are_counted_and_conflicts_kept() {
     let same = event(A, "us-east-1", time, "same");
     let key = |region: &str, slot: &str, unique: &str| key("CloudTrail", A, region, slot, unique);
     Trail::default()
-        .log(&key("us-east-1", "2026-03-01T10:05", "trail1"), &[same.clone(), event(A, "us-east-1", time, "once")])
+        .log(
+            &key("us-east-1", "2026-03-01T10:05", "trail1"),
+            &[same.clone(), event(A, "us-east-1", time, "once")],
+        )
         .log(&key("us-east-1", "2026-03-01T10:05", "trail2"), &[same.clone()])
         .log(&key("eu-west-1", "2026-03-01T10:10", "region"), &[same.clone()])
         .write(env.path("trail"));
     // Another source, another order of keys, the same event; and others that share its id.
-    let reordered = same.to_string().replacen('{', "{ \"eventID\": \"same\",", 1).replacen(",\"eventID\":\"same\"", "", 1);
+    let reordered = same.to_string().replacen('{', "{ \"eventID\": \"same\",", 1).replacen(
+        ",\"eventID\":\"same\"",
+        "",
+        1,
+    );
     Trail::default()
         .put(&key("us-east-1", "2026-03-01T10:05", "other"), gzip(format!("{{\"Records\":[{reordered}]}}")))
         .log(
@@ -381,13 +404,17 @@ fn copies_are_counted_and_conflicts_kept() {
         )
         .log(
             &key("us-east-1", "2026-03-01T10:05", "noid"),
-            &[without(event(A, "us-east-1", time, ""), "eventID"), without(event(A, "us-east-1", time, "x"), "eventID")],
+            &[
+                without(event(A, "us-east-1", time, ""), "eventID"),
+                without(event(A, "us-east-1", time, "x"), "eventID"),
+            ],
         )
         .write(env.path("other"));
     let report = env.run(["convert", "trail", "other", "--to", "lake", "--json"]).success().report();
     assert_eq!(report.all(JUST_RECORDS), [6, 3, 0, 0]);
     assert_eq!(report.n("/conflicts"), 1);
-    let rows = env.sql("lake", "SELECT event_id, recipient_account_id, error_code FROM events ORDER BY 1, 2, 3");
+    let rows =
+        env.sql("lake", "SELECT event_id, recipient_account_id, error_code FROM events ORDER BY 1, 2, 3");
     assert_eq!(
         rows,
         [
@@ -434,7 +461,8 @@ fn names_of_any_kind_are_taken() {
     let mut trail = Trail::default();
     for (number, name) in names.iter().enumerate() {
         let time = "2026-03-01T10:01:00Z";
-        trail = trail.log(&format!("sub dir/#1/{name}"), &[event(A, "us-east-1", time, &format!("n{number}"))]);
+        trail =
+            trail.log(&format!("sub dir/#1/{name}"), &[event(A, "us-east-1", time, &format!("n{number}"))]);
     }
     trail.write(env.path("the trail #1 ü"));
     let args = ["convert", "the trail #1 ü", "--to", "the lake #2 é", "--json"];

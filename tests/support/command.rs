@@ -114,8 +114,9 @@ impl Output {
     pub fn report(&self) -> Report {
         let report = serde_json::from_str(&self.stdout).map(Report);
         let report = report.unwrap_or_else(|error| panic!("{error}: {}\n{}", self.stdout, self.stderr));
-        let sum =
-            |of: &str, parts: &[&str]| parts.iter().map(|part| report.n(&format!("/{of}/{part}"))).sum::<u64>();
+        let sum = |of: &str, parts: &[&str]| {
+            parts.iter().map(|part| report.n(&format!("/{of}/{part}"))).sum::<u64>()
+        };
         if report.0["verdict"] != "planned" {
             let became = ["known", "converted", "empty", "foreign", "rejected", "unreadable"];
             assert_eq!(report.n("/objects/listed"), sum("objects", &became), "{}", report.0);

@@ -74,7 +74,9 @@ pub fn grid_ids() -> Vec<String> {
 /// The key of an object in the plain layout; `slot` is as in `2026-03-01T10:05`.
 pub fn key(folder: &str, account: &str, region: &str, slot: &str, unique: &str) -> String {
     let (day, compact) = (slot[..10].replace('-', "/"), slot.replace(['-', ':'], ""));
-    format!("AWSLogs/{account}/{folder}/{region}/{day}/{account}_{folder}_{region}_{compact}Z_{unique}.json.gz")
+    format!(
+        "AWSLogs/{account}/{folder}/{region}/{day}/{account}_{folder}_{region}_{compact}Z_{unique}.json.gz"
+    )
 }
 
 /// An event of some call.
