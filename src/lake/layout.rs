@@ -108,8 +108,10 @@ impl Partitioning {
 
     fn new(columns: Vec<PartitionColumn>) -> Result<Partitioning> {
         if !columns.contains(&PartitionColumn::Date) {
-            return Err(Error::usage("a lake is always partitioned by date, beside what else it is partitioned by")
-                .hint("add date, in any place: account,date"));
+            return Err(Error::usage(
+                "a lake is always partitioned by date, beside what else it is partitioned by",
+            )
+            .hint("add date, in any place: account,date"));
         }
         for (at, column) in columns.iter().enumerate() {
             if columns[..at].contains(column) {
