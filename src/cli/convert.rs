@@ -247,7 +247,7 @@ fn summarize(report: &Report) {
     let skipped: Vec<String> =
         report.skipped.iter().map(|(reason, number)| format!("{} {reason}", count(*number))).collect();
     if !skipped.is_empty() {
-        ui::say(&format!("Not CloudTrail logs: {}.", skipped.join(", ")));
+        ui::say(&format!("Left out: {}.", skipped.join(", ")));
     }
     let rejected = objects.rejected + report.records.rejected;
     if rejected > 0 {

@@ -238,10 +238,12 @@ async fn list_sources(options: &Options, progress: &Progress, report: &mut Repor
         last_day: options.until.and_then(|until| day(until, DAYS_AFTER)),
     };
     let mut listings = Vec::with_capacity(options.sources.len());
+    let mut seen = HashSet::new();
     let mut before = 0;
     for source in &options.sources {
         let listed = |objects: u64| progress.listed.store(before + objects, Relaxed);
-        let listing = list(source, &filter, &listed).await?;
+        let mut listing = list(source, &filter, &listed).await?;
+        leave_out(&mut listing, source, options, &mut seen);
         before += listing.objects.len() as u64;
         for (reason, count) in &listing.skipped {
             *report.skipped.entry(reason.clone()).or_default() += count;
@@ -259,6 +261,32 @@ async fn list_sources(options: &Options, progress: &Progress, report: &mut Repor
     report.objects.listed = before;
     progress.listed.store(before, Relaxed);
     Ok(listings)
+}
+
+/// Leaves out what no trail delivered, the lake's own files in a source around it, and what an earlier source has too.
+fn leave_out(listing: &mut Listing, source: &Location, options: &Options, seen: &mut HashSet<[u8; 16]>) {
+    let around_lake = options.lake.url.starts_with(&source.url);
+    let several = options.sources.len() > 1;
+    if !around_lake && !several {
+        return;
+    }
+    let (mut of_lake, mut twice) = (0, 0);
+    let mut objects = std::mem::take(&mut listing.objects);
+    objects.retain(|object| {
+        let url = source.url_of(&listing.path(object));
+        let is_of_lake = around_lake && url.starts_with(&options.lake.url);
+        let is_twice =
+            !is_of_lake && several && !seen.insert(fingerprint(&url, object.size, &object.version));
+        of_lake += u64::from(is_of_lake);
+        twice += u64::from(is_twice);
+        !is_of_lake && !is_twice
+    });
+    listing.objects = objects;
+    for (reason, count) in [("file of the lake", of_lake), ("object of an earlier source", twice)] {
+        if count > 0 {
+            listing.skipped.insert(reason.to_owned(), count);
+        }
+    }
 }
 
 fn settings(options: &Options, partitioning: Partitioning) -> Settings {
