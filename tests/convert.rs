@@ -214,6 +214,35 @@ fn a_second_run_adds_only_what_is_new() {
 }
 
 #[test]
+fn sources_may_overlap_and_hold_the_lake() {
+    let env = TestEnv::new();
+    Trail::grid("").write(env.path("trail"));
+    Trail::default()
+        .log("flat.json.gz", &[event(A, "us-east-1", "2026-03-01T10:00:00Z", "flat")])
+        .write(env.dir.path());
+    for known in [0, 9] {
+        let report = env.run(["convert", ".", "trail/AWSLogs", "--to", "lake", "--json"]).success().report();
+        assert_eq!(report.all(["/objects/listed", "/objects/known", "/records/duplicates"]), [9, known, 0]);
+        assert_eq!(report.n("/skipped/object of an earlier source"), 8);
+        assert!(report.n("/skipped/file of the lake") > 0);
+    }
+    assert_eq!(env.ids("lake").len(), 17);
+}
+
+#[test]
+fn what_other_filters_left_out_is_told() {
+    let env = TestEnv::new();
+    Trail::grid("").write(env.path("trail"));
+    let args = ["convert", "trail", "--to", "lake", "--json", "--since", "2026-03-01T10:01:00Z"];
+    let report = env.run(args).success().report();
+    assert_eq!(report.all(JUST_RECORDS), [12, 0, 4, 0]);
+    // Not a silent loss; that the rest of such objects can be had is for another day.
+    let output = env.run(&args[..5]).success();
+    assert_eq!(output.report().all(["/objects/known", "/records/in"]), [8, 0]);
+    output.says(&["4 objects were converted in part by a run with other filters, and are left as they are"]);
+}
+
+#[test]
 fn a_partitioning_decides_the_folders_and_not_the_rows() {
     let env = TestEnv::new();
     Trail::grid("").write(env.path("trail"));
