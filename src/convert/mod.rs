@@ -243,6 +243,10 @@ async fn list_sources(options: &Options, progress: &Progress, report: &mut Repor
     for source in &options.sources {
         let listed = |objects: u64| progress.listed.store(before + objects, Relaxed);
         let mut listing = list(source, &filter, &listed).await?;
+        if listing.objects.is_empty() && listing.failures.is_empty() {
+            // A mistyped prefix or account looks like a quiet day, every day.
+            tracing::warn!(source = %source.url, "no objects found within the filters");
+        }
         leave_out(&mut listing, source, options, &mut seen);
         before += listing.objects.len() as u64;
         for (reason, count) in &listing.skipped {
