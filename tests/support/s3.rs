@@ -51,6 +51,14 @@ pub struct Request {
     headers: HeaderMap,
 }
 
+/// The server's side of [`Held`].
+#[derive(Clone)]
+struct Hold {
+    prefix: String,
+    waiting: mpsc::Sender<String>,
+    released: watch::Receiver<()>,
+}
+
 /// Requests that wait; they go on when this is dropped.
 pub struct Held {
     waiting: mpsc::Receiver<String>,
@@ -81,7 +89,7 @@ struct State {
     denied: Mutex<Vec<String>>,
     read_only: Mutex<Vec<String>>,
     vanished: Mutex<Vec<String>>,
-    held: Mutex<Option<(String, mpsc::Sender<String>, watch::Receiver<()>)>>,
+    held: Mutex<Option<Hold>>,
     faults: Mutex<VecDeque<Fault>>,
     public: Mutex<bool>,
     /// The server's own If-None-Match lets several writers win.
@@ -171,11 +179,17 @@ impl S3Server {
         lock(&self.state.read_only).push(bucket_and_prefix.to_owned());
     }
 
+    /// Takes back what [`S3Server::deny_writes`] denied.
+    pub fn allow_writes(&self) {
+        lock(&self.state.read_only).clear();
+    }
+
     /// Lets GETs of objects below `bucket/prefix` wait, until the returned value is dropped.
     pub fn hold(&self, bucket_and_prefix: &str) -> Held {
         let (send, waiting) = mpsc::channel();
         let (_release, released) = watch::channel(());
-        *lock(&self.state.held) = Some((bucket_and_prefix.to_owned(), send, released));
+        *lock(&self.state.held) =
+            Some(Hold { prefix: bucket_and_prefix.to_owned(), waiting: send, released });
         Held { waiting, _release }
     }
 
@@ -283,13 +297,13 @@ impl S3Access for Gate {
         }
         let is_get = cx.method() == "GET" && matches!(cx.s3_path(), S3Path::Object { .. });
         let held = lock(&self.state.held).clone();
-        if let Some((prefix, waiting, mut released)) = held
+        if let Some(mut hold) = held
             && is_get
-            && target.starts_with(&prefix)
+            && target.starts_with(&hold.prefix)
         {
-            waiting.send(target.clone()).ok();
+            hold.waiting.send(target.clone()).ok();
             // Fails when the other end is dropped, which is what this waits for.
-            released.changed().await.ok();
+            hold.released.changed().await.ok();
         }
         if lock(&self.state.vanished).contains(&target) {
             return Err(s3_error!(NoSuchKey, "The specified key does not exist."));
