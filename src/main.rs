@@ -1,5 +1,8 @@
 //! The `trailhouse` program.
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> std::process::ExitCode {
     trailhouse::cli::main()
 }
