@@ -12,8 +12,7 @@ use crate::support::trail::{
     A, B, Trail, event, grid_ids, gzip, gzip_members, key, records_of, with, without,
 };
 
-const JUST_RECORDS: [&str; 4] =
-    ["/records/rows", "/records/duplicates", "/records/filtered", "/records/rejected"];
+const RECORDS: [&str; 4] = ["/records/rows", "/records/duplicates", "/records/filtered", "/records/rejected"];
 
 /// The files below a directory by path, with a hash of their content.
 fn tree(root: &Path) -> BTreeMap<String, String> {
@@ -235,7 +234,7 @@ fn what_other_filters_left_out_is_told() {
     Trail::grid("").write(env.path("trail"));
     let args = ["convert", "trail", "--to", "lake", "--json", "--since", "2026-03-01T10:01:00Z"];
     let report = env.run(args).success().report();
-    assert_eq!(report.all(JUST_RECORDS), [12, 0, 4, 0]);
+    assert_eq!(report.all(RECORDS), [12, 0, 4, 0]);
     // Not a silent loss; that the rest of such objects can be had is for another day.
     let output = env.run(&args[..5]).success();
     assert_eq!(output.report().all(["/objects/known", "/records/in"]), [8, 0]);
@@ -386,7 +385,7 @@ fn output_is_for_programs_and_the_rest_for_people() {
     assert_eq!(json.stdout.lines().count(), 1);
     let report = json.report();
     assert_eq!(report.0["verdict"], "done");
-    assert_eq!(report.all(JUST_RECORDS), [16, 0, 0, 0]);
+    assert_eq!(report.all(RECORDS), [16, 0, 0, 0]);
     assert_eq!(report.all(["/files", "/bytes/listed"]), [2, report.n("/bytes/read")]);
     assert!(report.n("/bytes/inflated") > report.n("/bytes/read"));
     assert_eq!(report.0["rejected"], json!([]));
@@ -468,7 +467,7 @@ fn copies_are_counted_and_conflicts_kept() {
         )
         .write(env.path("other"));
     let report = env.run(["convert", "trail", "other", "--to", "lake", "--json"]).success().report();
-    assert_eq!(report.all(JUST_RECORDS), [6, 3, 0, 0]);
+    assert_eq!(report.all(RECORDS), [6, 3, 0, 0]);
     assert_eq!(report.n("/conflicts"), 1);
     let rows =
         env.sql("lake", "SELECT event_id, recipient_account_id, error_code FROM events ORDER BY 1, 2, 3");

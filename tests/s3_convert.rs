@@ -151,6 +151,29 @@ fn a_source_may_be_anothers() {
 }
 
 #[test]
+fn a_profile_reads_while_the_environment_writes() {
+    let (mut env, server) = served();
+    let profile = format!(
+        "[profile log-archive]\naws_access_key_id = {ROLE_ACCESS_KEY}\naws_secret_access_key = {ROLE_SECRET_KEY}\n\
+         aws_session_token = {ROLE_TOKEN}\n"
+    );
+    std::fs::write(env.path("aws-config"), profile).unwrap();
+    env.set("AWS_CONFIG_FILE", env.path("aws-config"));
+    env.run(CONVERT.iter().chain(&["--source-option", "profile=log-archive"])).success();
+    let requests = server.requests();
+    let signed = |bucket: &str, key: &str| {
+        let (requests, _) = asked(&requests, bucket);
+        !requests.is_empty()
+            && requests.iter().all(|request| request.header("authorization").unwrap().contains(key))
+    };
+    assert!(signed("trail", ROLE_ACCESS_KEY) && signed("lake", ACCESS_KEY));
+    let wrong = env.run(CONVERT.iter().chain(&["--source-option", "profile=log-archiv"])).code(1);
+    assert!(wrong.stderr.contains("no usable AWS credentials: "), "{}", wrong.stderr);
+    assert!(wrong.stderr.contains("log-archiv"), "{}", wrong.stderr);
+    assert_eq!(env.ids("s3://lake/events/"), grid_ids());
+}
+
+#[test]
 fn two_runs_at_once_add_every_event_once() {
     let (env, server) = served();
     // Both have read the lake by the time one of them may go on.
