@@ -9,13 +9,14 @@ mod trail;
 use std::hint::black_box;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use trailhouse::convert::{Options, Progress};
 use trailhouse::event::chunk::{Chunk, Source};
 use trailhouse::event::decode::{Sink, decode};
 use trailhouse::event::scan::{Scanner, StringSpan, SyntaxError};
-use trailhouse::event::sort::{Group, Grouping};
+use trailhouse::event::sort::Grouping;
 use trailhouse::lake::layout::Partitioning;
 use trailhouse::lake::write::encode;
 use trailhouse::store::Location;
@@ -56,14 +57,14 @@ fn fill(chunk: &mut Chunk, texts: &[Vec<u8>]) {
     }
 }
 
-fn groups(texts: &[Vec<u8>], bytes: u64) -> Vec<Group> {
+fn groups(texts: &[Vec<u8>], bytes: u64) -> Vec<RecordBatch> {
     let mut chunk = Chunk::new(bytes as usize);
     fill(&mut chunk, texts);
     let mut groups = Vec::new();
     let by_date = Grouping { date: true, account: false, region: false };
     chunk
         .finish(by_date, |group| {
-            groups.push(group);
+            groups.push(group.batch(0, usize::MAX)?);
             Ok::<(), ArrowError>(())
         })
         .expect("the rows are sorted");
@@ -95,8 +96,8 @@ fn stages(criterion: &mut Criterion) {
         let sorted = groups(&texts, bytes);
         group.bench_function(format!("write/{unit}"), |bencher| {
             bencher.iter(|| {
-                for group in &sorted {
-                    black_box(encode(&group.batch, &Partitioning::default()).expect("a file is written"));
+                for batch in &sorted {
+                    black_box(encode(batch, &Partitioning::default()).expect("a file is written"));
                 }
             });
         });

@@ -1,5 +1,6 @@
 //! Lossless: every record comes back equal as a JSON value, or is rejected verbatim with a reason. Nothing third.
 
+use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use proptest::prelude::*;
 use trailhouse::event::chunk::{Chunk, Outcome, Source};
@@ -12,13 +13,13 @@ use crate::support::json::Value;
 const BY_DATE: Grouping = Grouping { date: true, account: false, region: false };
 
 /// Converts one object in memory.
-fn convert(data: &[u8]) -> (Outcome, Vec<Group>, Tally) {
+fn convert(data: &[u8]) -> (Outcome, Vec<RecordBatch>, Tally) {
     let mut chunk = Chunk::new(1 << 16);
     let source = Source { url: "file:///a", account: None, region: None, day: None };
     let outcome = chunk.object(data, &source, 64 << 20, &mut |_| true);
     let mut groups = Vec::new();
-    let keep = |group| -> Result<(), ArrowError> {
-        groups.push(group);
+    let keep = |group: Group<'_>| -> Result<(), ArrowError> {
+        groups.push(group.batch(0, usize::MAX)?);
         Ok(())
     };
     let tally = chunk.finish(BY_DATE, keep).unwrap();
@@ -26,12 +27,12 @@ fn convert(data: &[u8]) -> (Outcome, Vec<Group>, Tally) {
 }
 
 /// The rebuilt records with their numbers in the object.
-fn rebuilt(groups: &[Group]) -> Vec<(u64, String)> {
+fn rebuilt(groups: &[RecordBatch]) -> Vec<(u64, String)> {
     let mut found = Vec::new();
-    for group in groups {
+    for batch in groups {
         let mut lines = Vec::new();
-        Rebuilder.lines(&group.batch, &mut lines).unwrap();
-        let numbers = group.batch.column_by_name("row_source_record").unwrap();
+        Rebuilder.lines(batch, &mut lines).unwrap();
+        let numbers = batch.column_by_name("row_source_record").unwrap();
         let numbers = arrow::array::AsArray::as_primitive::<arrow::datatypes::Int64Type>(numbers.as_ref());
         let lines = String::from_utf8(lines).unwrap();
         found.extend(

@@ -97,6 +97,8 @@ pub fn main() -> ExitCode {
 fn start(cli: Cli) -> Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        // They only read and write local files; the default of 512 would each keep some memory.
+        .max_blocking_threads(16)
         .build()
         .map_err(|error| Error::failed("starting").caused_by(error))?;
     let done = runtime.block_on(async {

@@ -15,6 +15,9 @@ pub mod report;
 /// One task.
 pub mod task;
 
+/// The threads.
+mod workers;
+
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -35,6 +38,7 @@ use crate::store::Location;
 use plan::{Bounds, Item, Plan, object, plan};
 use report::{Note, Objects, Report, Requests, Verdict};
 use task::{TaskObject, TaskReport, TaskSpec};
+use workers::Workers;
 
 /// Of a worker's memory, what its text buffer gets: the rest is for columns, sorted copies of them, and the encoder.
 const TEXT_SHARE: u64 = 4;
@@ -423,14 +427,17 @@ async fn convert(
     report: &mut Report,
 ) -> Result<()> {
     let in_flight = Arc::new(Semaphore::new(settings.in_flight_kib as usize));
+    let jobs = options.jobs.max(1);
+    let workers = &Workers::start(jobs, settings.chunk_bytes)?;
     let mut tasks = stream::iter(plan.tasks())
         .map(|items| {
             let spec = Arc::new(spec(options, settings, listings, items));
             let (in_flight, progress) = (Arc::clone(&in_flight), Arc::clone(progress));
-            async move { task::run(spec, &options.sources, &options.lake, in_flight, progress).await }
+            async move { task::run(spec, &options.sources, &options.lake, workers, in_flight, progress).await }
         })
         // In the order of the plan, so that a run's commits do not depend on which task was faster.
-        .buffered(options.jobs.max(1));
+        // One more than work at once: it reads ahead.
+        .buffered(jobs + 1);
     let mut pending = Pending::default();
     while let Some(task) = tasks.try_next().await? {
         pending.add(task, report);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! fetch ─16 objects, bytes by permit─▶ inflate ▸ decode ▸ flatten ▸ sort ▸ encode ─1 file─▶ put
-//! (async)                              (one blocking thread)                              (async)
+//! (async)                              (one worker thread)                                (async)
 //! ```
 //!
 //! A task touches nothing shared. Its report is a plain value; what it has put becomes visible only when the driver
@@ -10,6 +10,7 @@
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::report::Note;
+use super::workers::Workers;
 use super::{Progress, Settings};
 use crate::error::{Context, Error, Result};
 use crate::event::chunk::{Candidate, Chunk, Source};
@@ -25,7 +27,7 @@ use crate::lake::commit::put_new;
 use crate::lake::layout::{DataFile, data_file, rejected_file};
 use crate::lake::ledger::Entry;
 use crate::lake::rejected::{self, Rejected};
-use crate::lake::write::encode;
+use crate::lake::write::{self, encode};
 use crate::source::fetch::{Failure, fetch};
 use crate::source::list::Object;
 use crate::store::Location;
@@ -112,7 +114,7 @@ pub struct TaskReport {
     pub inflated_bytes: u64,
 }
 
-/// What the blocking thread hands over to be put.
+/// What the worker hands over to be put.
 enum Output {
     Data { file: DataFile, bytes: Bytes },
     Rejected { path: String, bytes: Bytes },
@@ -128,14 +130,15 @@ pub async fn run(
     spec: Arc<TaskSpec>,
     sources: &[Location],
     lake: &Location,
+    workers: &Workers,
     in_flight: Arc<Semaphore>,
     progress: Arc<Progress>,
 ) -> Result<TaskReport> {
     let (send_object, objects) = mpsc::channel::<Fetched>(1);
     let (send_output, mut outputs) = mpsc::channel::<Output>(1);
-    let worker = {
+    let working = {
         let spec = Arc::clone(&spec);
-        tokio::task::spawn_blocking(move || Worker::new(&spec, send_output, &progress).run(objects))
+        workers.run(move |chunk| Worker::new(&spec, chunk, send_output, &progress).run(objects))
     };
     let fetching = async {
         let settings = &spec.settings;
@@ -157,7 +160,6 @@ pub async fn run(
             }
         }
         drop(send_object);
-        Ok::<(), Error>(())
     };
     let putting = async {
         while let Some(output) = outputs.recv().await {
@@ -170,8 +172,7 @@ pub async fn run(
         Ok(())
     };
     // A failed put closes the channel, and that ends the worker.
-    let (put, _) = futures::join!(putting, fetching);
-    let worked = worker.await.map_err(|error| Error::failed("a worker thread died").caused_by(error))?;
+    let (worked, put, ()) = futures::join!(working, putting, fetching);
     put?;
     worked
 }
@@ -192,13 +193,13 @@ async fn fetch_one(
     }
 }
 
-/// The blocking part of a task.
+/// The part of a task that runs on a worker thread.
 struct Worker<'a> {
     spec: &'a TaskSpec,
     hash: [u8; 16],
     out: mpsc::Sender<Output>,
     progress: &'a Progress,
-    chunk: Chunk,
+    chunk: &'a mut Chunk,
     /// The entries of the objects in the chunk, by their number in it.
     in_chunk: Vec<usize>,
     files: usize,
@@ -209,13 +210,18 @@ struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
-    fn new(spec: &'a TaskSpec, out: mpsc::Sender<Output>, progress: &'a Progress) -> Self {
+    fn new(
+        spec: &'a TaskSpec,
+        chunk: &'a mut Chunk,
+        out: mpsc::Sender<Output>,
+        progress: &'a Progress,
+    ) -> Self {
         Worker {
             spec,
             hash: spec.hash(),
             out,
             progress,
-            chunk: Chunk::new(spec.settings.chunk_bytes),
+            chunk,
             in_chunk: Vec::new(),
             files: 0,
             rejected: Vec::new(),
@@ -338,14 +344,13 @@ impl<'a> Worker<'a> {
             region: partitioning.contains("region"),
         };
         let (out, hash, files, report) = (&self.out, &self.hash, &mut self.files, &mut self.report);
-        let write = |group: Group| -> Result<(), Failed> {
+        let write = |group: Group<'_>| -> Result<(), Failed> {
             let partition = partitioning.partition(
                 group.date.as_deref(),
                 group.account.as_deref(),
                 group.region.as_deref(),
             );
-            let encoded = encode(&group.batch, partitioning)?;
-            drop(group);
+            let encoded = encode(&Sorted(&group), partitioning)?;
             let file = DataFile {
                 path: data_file(&partition, hash, *files),
                 size: encoded.bytes.len() as u64,
@@ -379,6 +384,23 @@ impl<'a> Worker<'a> {
         self.rejected_files += 1;
         self.rejected_bytes = 0;
         self.out.blocking_send(Output::Rejected { path, bytes }).map_err(|_| stopped())
+    }
+}
+
+/// A group as the rows of a file.
+struct Sorted<'a>(&'a Group<'a>);
+
+impl write::Rows for Sorted<'_> {
+    fn rows(&self) -> usize {
+        self.0.rows()
+    }
+
+    fn is_without_values(&self, column: usize) -> bool {
+        self.0.is_without_values(column)
+    }
+
+    fn slice(&self, start: usize, most: usize) -> Result<RecordBatch> {
+        self.0.batch(start, most).context(|| "sorting rows".into())
     }
 }
 

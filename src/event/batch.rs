@@ -6,7 +6,7 @@
 
 use arrow::array::{
     ArrayRef, BooleanArray, BooleanBufferBuilder, Int64Array, ListArray, StringViewArray, StructArray,
-    TimestampMicrosecondArray, make_view, new_null_array,
+    TimestampMicrosecondArray, make_view,
 };
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::error::ArrowError;
@@ -321,11 +321,6 @@ fn finish_resources(
     let present = NullBuffer::from_iter(resources.elements.iter().map(|(present, _)| *present));
     let elements = StructArray::try_new(resource_members(), members, Some(present))?;
     Ok(Arc::new(ListArray::try_new(resource_item(), offsets, Arc::new(elements), Some(nulls))?))
-}
-
-/// An array for a column without values.
-pub(super) fn nulls(column: usize, rows: usize) -> ArrayRef {
-    new_null_array(&COLUMNS[column].form.arrow_type(), rows)
 }
 
 /// The bytes that a view stands for.

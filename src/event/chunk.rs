@@ -159,7 +159,7 @@ impl Chunk {
     pub fn finish<E: From<ArrowError>>(
         &mut self,
         grouping: Grouping,
-        mut each: impl FnMut(Group) -> Result<(), E>,
+        mut each: impl FnMut(Group<'_>) -> Result<(), E>,
     ) -> Result<Tally, E> {
         let rows = std::mem::take(&mut self.rows);
         let text = std::mem::take(&mut self.arena);
@@ -167,7 +167,7 @@ impl Chunk {
         self.spans.clear();
         self.days.clear();
         let text = Buffer::from_vec(text);
-        let done = order.gather(rows, &text, &mut each);
+        let done = order.hand_over(rows, &text, &mut each);
         // The same memory serves again, unless somebody has kept a batch.
         self.arena = text.into_vec().unwrap_or_default();
         self.arena.clear();
@@ -287,7 +287,8 @@ mod tests {
         let mut found = Vec::new();
         let tally = chunk
             .finish(grouping, |group| -> Result<(), ArrowError> {
-                let array = group.batch.column_by_name(column).unwrap().as_string_view().clone();
+                let array =
+                    group.batch(0, usize::MAX)?.column_by_name(column).unwrap().as_string_view().clone();
                 let values = (0..array.len()).map(|row| array.value(row).to_owned()).collect();
                 found.push((group.date, values));
                 Ok(())

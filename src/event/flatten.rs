@@ -264,11 +264,7 @@ impl Flattener {
         if members.get(guess).is_some_and(|member| member.key.as_bytes() == text) {
             return Some((guess, false));
         }
-        if let Some(member) = members.iter().position(|member| member.key.as_bytes() == text) {
-            return Some((member, false));
-        }
-        let aliases = &self.nodes[node].aliases;
-        aliases.iter().find(|(alias, _)| alias.as_bytes() == text).map(|&(_, member)| (member, true))
+        self.nodes[node].find(text)
     }
 
     fn column_is_empty(&self, node: usize, member: usize, rows: &Rows) -> bool {

@@ -8,12 +8,12 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
+use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array, new_null_array};
 use arrow::buffer::Buffer;
 use arrow::compute::take;
 use arrow::error::ArrowError;
 
-use super::batch::{Rows, nulls};
+use super::batch::Rows;
 use super::scan::Scanner;
 use super::time;
 use crate::schema::{arrow_schema, known};
@@ -43,16 +43,54 @@ pub struct Grouping {
 }
 
 /// Rows that belong into one file, sorted.
-#[derive(Debug, Clone)]
-pub struct Group {
+#[derive(Debug)]
+pub struct Group<'a> {
     /// The event date `YYYY-MM-DD`, where the grouping has it and the rows have one.
     pub date: Option<String>,
     /// The account, where the grouping has it and the rows have one.
     pub account: Option<String>,
     /// The Region, where the grouping has it and the rows have one.
     pub region: Option<String>,
-    /// The columns of [`COLUMNS`].
-    pub batch: RecordBatch,
+    /// The chunk's columns; `None` for one without a value.
+    columns: &'a [Option<ArrayRef>],
+    rows: UInt32Array,
+}
+
+impl Group<'_> {
+    /// How many rows there are.
+    pub fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether the column at this position of the schema's columns has no value in any row of the chunk.
+    pub fn is_without_values(&self, column: usize) -> bool {
+        self.columns.get(column).is_none_or(Option::is_none)
+    }
+
+    /// The rows from `start` on, at most `most` of them, with the columns of the schema.
+    ///
+    /// # Errors
+    /// Where Arrow refuses the columns, which would be a defect of this program.
+    pub fn batch(&self, start: usize, most: usize) -> Result<RecordBatch, ArrowError> {
+        let start = start.min(self.rows());
+        let indices = self.rows.slice(start, most.min(self.rows() - start));
+        // Most columns have no value in most chunks: one array of nulls a type does for all of them.
+        let mut nulls: Vec<ArrayRef> = Vec::new();
+        let schema = arrow_schema();
+        let arrays = self.columns.iter().zip(schema.fields()).map(|(array, field)| match array {
+            Some(array) => take(array, &indices, None),
+            None => Ok(match nulls.iter().find(|nulls| nulls.data_type() == field.data_type()) {
+                Some(known) => known.clone(),
+                None => {
+                    let made = new_null_array(field.data_type(), indices.len());
+                    nulls.push(made.clone());
+                    made
+                }
+            }),
+        });
+        let arrays = arrays.collect::<Result<Vec<ArrayRef>, ArrowError>>()?;
+        RecordBatch::try_new(schema, arrays)
+    }
 }
 
 /// What became of a chunk's rows.
@@ -101,6 +139,7 @@ pub(super) fn order(
     });
     let tally = Tally { duplicates: vec![0; days.len()], conflicts: 0 };
     let mut order = Order { groups: Vec::new(), tally };
+    let mut last = None;
     let mut start = 0;
     while start < keys.len() {
         let same = |key: &&Key| {
@@ -108,16 +147,24 @@ pub(super) fn order(
             (key.place, key.time, key.id) == (first.place, first.time, first.id)
         };
         let end = start + keys[start..].iter().take_while(same).count();
-        let kept = distinct(rows, arena, spans, &keys[start..end], &mut order.tally);
-        let place = &places[keys[start].place as usize];
-        let group = Place {
-            date: place.date.filter(|_| grouping.date),
-            account: place.account.clone().filter(|_| grouping.account),
-            region: place.region.clone().filter(|_| grouping.region),
-        };
-        match order.groups.last_mut() {
-            Some((last, members)) if *last == group => members.extend(kept),
-            _ => order.groups.push((group, kept)),
+        let number = keys[start].place;
+        if last != Some(number) {
+            last = Some(number);
+            let place = &places[number as usize];
+            let group = Place {
+                date: place.date.filter(|_| grouping.date),
+                account: place.account.clone().filter(|_| grouping.account),
+                region: place.region.clone().filter(|_| grouping.region),
+            };
+            if order.groups.last().is_none_or(|(last, _)| *last != group) {
+                order.groups.push((group, Vec::new()));
+            }
+        }
+        if let Some((_, members)) = order.groups.last_mut() {
+            match &keys[start..end] {
+                [only] => members.push(only.row),
+                run => members.extend(distinct(rows, arena, spans, run, &mut order.tally)),
+            }
         }
         start = end;
     }
@@ -127,11 +174,7 @@ pub(super) fn order(
 /// The rows of a run of equal keys that are not copies of one before them.
 fn distinct(rows: &Rows, arena: &[u8], spans: &[RecordSpan], run: &[Key], tally: &mut Tally) -> Vec<u32> {
     let text = |row: u32| &arena[spans[row as usize].start..spans[row as usize].end];
-    let mut kept: Vec<u32> = Vec::with_capacity(1);
-    if let [only] = run {
-        kept.push(only.row);
-        return kept;
-    }
+    let mut kept: Vec<u32> = Vec::new();
     let mut texts = HashSet::new();
     let (different, same): (Vec<u32>, Vec<u32>) =
         run.iter().map(|key| key.row).partition(|&row| texts.insert(text(row)));
@@ -282,27 +325,22 @@ fn hash(bytes: &[u8]) -> u128 {
 }
 
 impl Order {
-    /// Gathers the kept rows into one batch a group.
-    pub(super) fn gather<E: From<ArrowError>>(
+    /// Hands the kept rows to `each`, a group at a time.
+    pub(super) fn hand_over<E: From<ArrowError>>(
         self,
         rows: Rows,
         arena: &Buffer,
-        each: &mut impl FnMut(Group) -> Result<(), E>,
+        each: &mut impl FnMut(Group<'_>) -> Result<(), E>,
     ) -> Result<Tally, E> {
         let columns = rows.finish(arena.clone())?;
         let text = |bytes: Option<Box<[u8]>>| bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         for (place, members) in self.groups {
-            let indices = UInt32Array::from(members);
-            let gathered = columns.iter().enumerate().map(|(column, array)| match array {
-                Some(array) => take(array, &indices, None),
-                None => Ok(nulls(column, indices.len())),
-            });
-            let arrays = gathered.collect::<Result<Vec<ArrayRef>, ArrowError>>()?;
             each(Group {
                 date: place.date.and_then(time::format_day),
                 account: text(place.account),
                 region: text(place.region),
-                batch: RecordBatch::try_new(arrow_schema(), arrays)?,
+                columns: &columns,
+                rows: UInt32Array::from(members),
             })?;
         }
         Ok(self.tally)

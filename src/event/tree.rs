@@ -11,6 +11,31 @@ pub(super) struct Node {
     pub members: Vec<Member>,
     /// Other spellings: the key, and the member it stands for.
     pub aliases: Vec<(&'static str, usize)>,
+    /// The members by [`bucket`] of their key.
+    buckets: [Vec<u8>; BUCKETS],
+}
+
+const BUCKETS: usize = 64;
+
+/// A number that tells most of an object's known keys apart by their length and three of their bytes.
+fn bucket(key: &[u8]) -> usize {
+    let byte = |at: usize| key.get(at).copied().map_or(0, usize::from);
+    (key.len() + 5 * byte(0) + 3 * byte(key.len() / 2) + 7 * byte(key.len().wrapping_sub(1))) % BUCKETS
+}
+
+impl Node {
+    fn new(path: String) -> Self {
+        Node { path, members: Vec::new(), aliases: Vec::new(), buckets: [const { Vec::new() }; BUCKETS] }
+    }
+
+    /// The member a key stands for, and whether it is another spelling.
+    pub fn find(&self, key: &[u8]) -> Option<(usize, bool)> {
+        let found = self.buckets[bucket(key)].iter().map(|&member| usize::from(member));
+        if let Some(member) = found.into_iter().find(|&member| self.members[member].key.as_bytes() == key) {
+            return Some((member, false));
+        }
+        self.aliases.iter().find(|(alias, _)| alias.as_bytes() == key).map(|&(_, member)| (member, true))
+    }
 }
 
 /// A known field of an object. At least one of `column` and `node` is there; both are where a payload is kept whole and
@@ -26,7 +51,7 @@ pub(super) struct Member {
 
 /// The nodes; the record itself is the first.
 pub(super) static TREE: LazyLock<Vec<Node>> = LazyLock::new(|| {
-    let mut nodes = vec![Node { path: String::new(), members: Vec::new(), aliases: Vec::new() }];
+    let mut nodes = vec![Node::new(String::new())];
     for (index, column) in COLUMNS.iter().enumerate().filter(|(_, column)| column.origin != Origin::Derived) {
         let mut node = 0;
         let mut steps = column.path.split('.').peekable();
@@ -55,8 +80,10 @@ fn member_of(node: &mut Node, key: &'static str) -> usize {
         return known;
     }
     let path = if node.path.is_empty() { key.to_owned() } else { format!("{}.{key}", node.path) };
+    let member = node.members.len();
     node.members.push(Member { key, path, column: None, node: None });
-    node.members.len() - 1
+    node.buckets[bucket(key.as_bytes())].push(member as u8);
+    member
 }
 
 fn child_of(nodes: &mut Vec<Node>, node: usize, member: usize) -> usize {
@@ -66,7 +93,7 @@ fn child_of(nodes: &mut Vec<Node>, node: usize, member: usize) -> usize {
     let child = nodes.len();
     let path = nodes[node].members[member].path.clone();
     nodes[node].members[member].node = Some(child);
-    nodes.push(Node { path, members: Vec::new(), aliases: Vec::new() });
+    nodes.push(Node::new(path));
     child
 }
 
@@ -77,6 +104,20 @@ mod tests {
     #[test]
     fn an_objects_members_fit_the_bits_that_flattening_marks_them_with() {
         assert!(TREE.iter().all(|node| node.members.len() <= 64));
+    }
+
+    #[test]
+    fn every_key_is_found_and_no_other() {
+        for node in TREE.iter() {
+            for (index, member) in node.members.iter().enumerate() {
+                assert_eq!(node.find(member.key.as_bytes()), Some((index, false)));
+            }
+            for (alias, member) in &node.aliases {
+                assert_eq!(node.find(alias.as_bytes()), Some((*member, true)));
+            }
+        }
+        assert_eq!(TREE[0].find(b"eventname"), None);
+        assert_eq!(TREE[0].find(b""), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, RecordBatch};
+use arrow::array::{Array as _, RecordBatch};
 use arrow::datatypes::{DataType, Schema};
 use chrono::{DateTime, Datelike, SecondsFormat};
 use parquet::arrow::ArrowWriter;
@@ -65,7 +65,8 @@ const UNIQUE_COLUMNS: [&str; 4] = ["event_id", "request_id", "shared_event_id", 
 
 const ROW_GROUP_ROWS: usize = 128 * 1024;
 const ROW_GROUP_BYTES: usize = 128 << 20;
-/// The writer looks at a row group's bytes between writes only, so a batch is written in pieces.
+/// The writer looks at a row group's bytes between writes only, and what is gathered for a write should stay in the
+/// processor's cache.
 const ROWS_A_WRITE: usize = 4096;
 
 /// A Parquet file in memory.
@@ -79,22 +80,56 @@ pub struct Encoded {
     pub stats: String,
 }
 
-/// Writes `batch`, which has the columns of [`schema::COLUMNS`] and is sorted by [`SORTED_BY`], leaving out the
-/// columns it is partitioned by.
+/// Rows to be written, sorted by [`SORTED_BY`], with the columns of [`schema::COLUMNS`]; handed over a slice at a
+/// time, so that they need not be in memory twice.
+pub trait Rows {
+    /// How many there are.
+    fn rows(&self) -> usize;
+
+    /// Whether the column at this position has no value in any row. Where it cannot be known cheaply, `false` is no
+    /// lie.
+    fn is_without_values(&self, column: usize) -> bool;
+
+    /// The rows from `start` on, at most `most` of them.
+    ///
+    /// # Errors
+    /// Where they cannot be made.
+    fn slice(&self, start: usize, most: usize) -> Result<RecordBatch>;
+}
+
+impl Rows for RecordBatch {
+    fn rows(&self) -> usize {
+        self.num_rows()
+    }
+
+    fn is_without_values(&self, column: usize) -> bool {
+        self.column(column).null_count() == self.num_rows()
+    }
+
+    fn slice(&self, start: usize, most: usize) -> Result<RecordBatch> {
+        Ok(RecordBatch::slice(self, start, most.min(self.num_rows() - start)))
+    }
+}
+
+/// Writes `rows`, leaving out the columns they are partitioned by.
 ///
 /// # Errors
-/// Where the batch has other columns, and where the encoder fails.
-pub fn encode(batch: &RecordBatch, partitioning: &Partitioning) -> Result<Encoded> {
+/// Where the rows have other columns, and where the encoder fails.
+pub fn encode(rows: &impl Rows, partitioning: &Partitioning) -> Result<Encoded> {
     let expected = schema::arrow_schema();
-    if batch.schema_ref().fields() != expected.fields() {
-        return Err(Error::failed("a batch to be written has other columns than the table of columns"));
-    }
-    let kept: Vec<usize> =
-        (0..batch.num_columns()).filter(|&at| !partitioning.contains(expected.field(at).name())).collect();
-    let batch = batch.project(&kept).context(|| "leaving out the partition columns".into())?;
+    let kept: Vec<usize> = (0..expected.fields().len())
+        .filter(|&at| !partitioning.contains(expected.field(at).name()))
+        .collect();
+    let written = Arc::new(expected.project(&kept).context(|| "leaving out the partition columns".into())?);
+    let count = rows.rows();
+    let empty: Vec<&str> = kept
+        .iter()
+        .filter(|&&at| count == 0 || rows.is_without_values(at))
+        .map(|&at| expected.field(at).name().as_str())
+        .collect();
 
     let options = ArrowWriterOptions::new()
-        .with_properties(properties(&batch))
+        .with_properties(properties(&written, count, &empty))
         .with_schema_root("event".to_owned())
         // Plain Parquet, with the types every reader knows: without this, the footer would carry an Arrow schema
         // that tells Arrow's own readers to make view arrays.
@@ -102,21 +137,24 @@ pub fn encode(batch: &RecordBatch, partitioning: &Partitioning) -> Result<Encode
     let failed = || "encoding Parquet".to_owned();
     let mut bytes = Vec::new();
     let mut writer =
-        ArrowWriter::try_new_with_options(&mut bytes, batch.schema(), options).context(failed)?;
-    let rows = batch.num_rows();
-    for start in (0..rows).step_by(ROWS_A_WRITE) {
-        writer.write(&batch.slice(start, ROWS_A_WRITE.min(rows - start))).context(failed)?;
+        ArrowWriter::try_new_with_options(&mut bytes, written.clone(), options).context(failed)?;
+    for start in (0..count).step_by(ROWS_A_WRITE) {
+        let batch = rows.slice(start, ROWS_A_WRITE)?;
+        if batch.schema_ref().fields() != expected.fields() {
+            return Err(Error::failed("a batch to be written has other columns than the table of columns"));
+        }
+        let batch = batch.project(&kept).context(failed)?;
+        writer.write(&batch).context(failed)?;
     }
     let metadata = writer.close().context(failed)?;
-    let stats = delta_stats(batch.schema_ref(), &metadata);
-    Ok(Encoded { bytes, rows: rows as u64, stats })
+    let stats = delta_stats(&written, &metadata);
+    Ok(Encoded { bytes, rows: count as u64, stats })
 }
 
 /// Every choice about the encoding. Sizes are of a generated trail's day in one file: 140 000 events, 224 MB of JSON,
 /// 23.2 MB of gzip, 17.1 MB of Parquet.
-fn properties(batch: &RecordBatch) -> WriterProperties {
-    let schema = batch.schema();
-    let leaf = |name: &str| leaves(&schema).position(|path| path.parts() == [name]);
+fn properties(schema: &Schema, rows: usize, empty: &[&str]) -> WriterProperties {
+    let leaf = |name: &str| leaves(schema).position(|path| path.parts() == [name]);
     let sorted = SORTED_BY.iter().filter_map(|name| leaf(name)).map(|at| SortingColumn {
         column_idx: at as i32,
         descending: false,
@@ -148,10 +186,9 @@ fn properties(batch: &RecordBatch) -> WriterProperties {
         .set_sorting_columns(Some(sorted.collect()))
         // All filters together, before the footer: one read gets them all, and scans never pass over them.
         .set_bloom_filter_position(BloomFilterPosition::End);
-    for path in leaves(&schema) {
-        if let Some(column) = path.parts().first().and_then(|name| batch.column_by_name(name)) {
-            all = column_properties(all, path, column.as_ref());
-        }
+    for path in leaves(schema) {
+        let is_empty = path.parts().first().is_some_and(|name| empty.contains(&name.as_str()));
+        all = column_properties(all, path, rows, is_empty);
     }
     all.build()
 }
@@ -159,20 +196,23 @@ fn properties(batch: &RecordBatch) -> WriterProperties {
 fn column_properties(
     all: WriterPropertiesBuilder,
     path: ColumnPath,
-    column: &dyn Array,
+    rows: usize,
+    is_empty: bool,
 ) -> WriterPropertiesBuilder {
     let name = path.string();
     let name = name.as_str();
-    if column.null_count() == column.len() {
-        // Nothing to look up and nothing to bound: the null count says it all.
+    if is_empty {
+        // Nothing to look up and nothing to bound: the null count says it all. Without a compressor, which is some
+        // hundred KiB of memory to set up for every such column of every file.
         return all
             .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_compression(path.clone(), Compression::UNCOMPRESSED)
             .set_column_statistics_enabled(path, EnabledStatistics::Chunk);
     }
     if BLOOM_COLUMNS.contains(&name) {
         // Made for as many values as there can be and folded down to as many as there are: 3.7 per cent in all, nearly
         // all of it for the ids. At 1 in 100, a lookup in a month of files reads a handful of row groups in vain.
-        let most = column.len().min(ROW_GROUP_ROWS) as u64;
+        let most = rows.min(ROW_GROUP_ROWS) as u64;
         return all
             .set_column_dictionary_enabled(path.clone(), !UNIQUE_COLUMNS.contains(&name))
             .set_column_bloom_filter_fpp(path.clone(), 0.01)
