@@ -60,8 +60,8 @@ pub struct ConvertArgs {
 
     /// Partition the lake by these columns, in this order [default: date]
     ///
-    /// From date, account and region, separated by commas. It is decided when the lake is made; naming another
-    /// partitioning later is an error.
+    /// Date, and account and region beside it, in any order, separated by commas. It is decided when the lake is made;
+    /// naming another partitioning later is an error.
     #[arg(long, value_name = "COLUMNS")]
     partition_by: Option<String>,
 
@@ -247,7 +247,7 @@ fn summarize(report: &Report) {
     let skipped: Vec<String> =
         report.skipped.iter().map(|(reason, number)| format!("{} {reason}", count(*number))).collect();
     if !skipped.is_empty() {
-        ui::say(&format!("Not CloudTrail logs: {}.", skipped.join(", ")));
+        ui::say(&format!("Left out: {}.", skipped.join(", ")));
     }
     let rejected = objects.rejected + report.records.rejected;
     if rejected > 0 {

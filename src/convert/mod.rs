@@ -39,6 +39,10 @@ use task::{TaskObject, TaskReport, TaskSpec};
 /// Of a worker's memory, what its text buffer gets: the rest is for columns, sorted copies of them, and the encoder.
 const TEXT_SHARE: u64 = 4;
 
+/// Text that is sorted together at most. Every job has room for it by default, so that files do not depend on how many
+/// jobs there are: a run that was broken off finds its files again on another machine.
+const MOST_TEXT: u64 = 96 << 20;
+
 /// Inflated bytes that a byte of gzip is taken for when tasks are packed; AWS's documentation says 10.
 const EXPECTED_RATIO: u64 = 10;
 
@@ -78,7 +82,7 @@ pub struct Settings {
     pub chunk_bytes: usize,
     /// An object may have this many bytes, stored and inflated.
     pub max_object_bytes: u64,
-    /// KiB of objects that may be read ahead.
+    /// KiB of objects that may be read ahead; no byte depends on it.
     pub in_flight_kib: u32,
 }
 
@@ -209,7 +213,11 @@ pub async fn run(options: &Options, progress: &Arc<Progress>) -> Result<Report> 
 /// Opens the lake, or makes it; in a dry run it may be absent.
 async fn open_lake(options: &Options) -> Result<Option<Lake>> {
     let lake = if options.dry_run {
-        Lake::open(&options.lake).await?
+        let lake = Lake::open(&options.lake).await?;
+        if lake.is_none() {
+            Lake::expect_place(&options.lake).await?;
+        }
+        lake
     } else {
         let partitioning = options.partitioning.clone().unwrap_or_default();
         Some(Lake::create(&options.lake, &partitioning).await?)
@@ -230,10 +238,16 @@ async fn list_sources(options: &Options, progress: &Progress, report: &mut Repor
         last_day: options.until.and_then(|until| day(until, DAYS_AFTER)),
     };
     let mut listings = Vec::with_capacity(options.sources.len());
+    let mut seen = HashSet::new();
     let mut before = 0;
     for source in &options.sources {
         let listed = |objects: u64| progress.listed.store(before + objects, Relaxed);
-        let listing = list(source, &filter, &listed).await?;
+        let mut listing = list(source, &filter, &listed).await?;
+        if listing.objects.is_empty() && listing.failures.is_empty() {
+            // A mistyped prefix or account looks like a quiet day, every day.
+            tracing::warn!(source = %source.url, "no objects found within the filters");
+        }
+        leave_out(&mut listing, source, options, &mut seen);
         before += listing.objects.len() as u64;
         for (reason, count) in &listing.skipped {
             *report.skipped.entry(reason.clone()).or_default() += count;
@@ -253,6 +267,32 @@ async fn list_sources(options: &Options, progress: &Progress, report: &mut Repor
     Ok(listings)
 }
 
+/// Leaves out what no trail delivered, the lake's own files in a source around it, and what an earlier source has too.
+fn leave_out(listing: &mut Listing, source: &Location, options: &Options, seen: &mut HashSet<[u8; 16]>) {
+    let around_lake = options.lake.url.starts_with(&source.url);
+    let several = options.sources.len() > 1;
+    if !around_lake && !several {
+        return;
+    }
+    let (mut of_lake, mut twice) = (0, 0);
+    let mut objects = std::mem::take(&mut listing.objects);
+    objects.retain(|object| {
+        let url = source.url_of(&listing.path(object));
+        let is_of_lake = around_lake && url.starts_with(&options.lake.url);
+        let is_twice =
+            !is_of_lake && several && !seen.insert(fingerprint(&url, object.size, &object.version));
+        of_lake += u64::from(is_of_lake);
+        twice += u64::from(is_twice);
+        !is_of_lake && !is_twice
+    });
+    listing.objects = objects;
+    for (reason, count) in [("file of the lake", of_lake), ("object of an earlier source", twice)] {
+        if count > 0 {
+            listing.skipped.insert(reason.to_owned(), count);
+        }
+    }
+}
+
 fn settings(options: &Options, partitioning: Partitioning) -> Settings {
     let worker_bytes = options.memory_bytes / options.jobs.max(1) as u64;
     Settings {
@@ -261,7 +301,7 @@ fn settings(options: &Options, partitioning: Partitioning) -> Settings {
         regions: options.regions.clone(),
         since: options.since.map(|time| time.timestamp_micros()),
         until: options.until.map(|time| time.timestamp_micros()),
-        chunk_bytes: usize::try_from(worker_bytes / TEXT_SHARE).unwrap_or(usize::MAX).clamp(4 << 20, 1 << 30),
+        chunk_bytes: (worker_bytes / TEXT_SHARE).clamp(4 << 20, MOST_TEXT) as usize,
         max_object_bytes: options.max_object_bytes,
         in_flight_kib: u32::try_from(options.memory_bytes / 16 / 1024)
             .unwrap_or(u32::MAX)

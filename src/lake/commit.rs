@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::layout::{self, DataFile};
 use super::ledger::{self, Entry};
-use super::snapshot::Lake;
+use super::snapshot::{Lake, cause};
 use crate::error::{Context, Error, Result};
 use crate::store::{self, Location};
 
@@ -116,16 +116,16 @@ pub async fn commit(lake: &Lake, adds: &[DataFile], entries: &[Entry], about: &A
     // "exists already"; and the commit may stand while the checkpoint after it failed. What is in the log decides.
     let unknown =
         || format!("finding out whether version {version} of {} was committed", lake.location().url);
-    match lake.log.read_commit_entry(version).await.context(unknown)? {
+    match lake.log.read_commit_entry(version).await.map_err(cause).context(unknown)? {
         Some(written) if id_of(&written).as_deref() == Some(&commit_id) => {
             tracing::debug!(version, error = %error, "committed, despite what was answered");
             Ok(Outcome::Committed { version })
         }
         Some(_) => {
-            let version = lake.log.get_latest_version(version).await.context(unknown)?;
+            let version = lake.log.get_latest_version(version).await.map_err(cause).context(unknown)?;
             Ok(Outcome::Conflict { version })
         }
-        None => Err(error).context(committing),
+        None => Err(cause(error)).context(committing),
     }
 }
 

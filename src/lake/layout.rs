@@ -62,7 +62,8 @@ impl PartitionColumn {
     }
 }
 
-/// What a table is partitioned by, in the order of its folders: at least one column, none twice.
+/// What a table is partitioned by, in the order of its folders: no column twice, and the date among them, because the
+/// files have no such column.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Partitioning(Vec<PartitionColumn>);
@@ -106,8 +107,11 @@ impl Partitioning {
     }
 
     fn new(columns: Vec<PartitionColumn>) -> Result<Partitioning> {
-        if columns.is_empty() {
-            return Err(Error::usage("a lake is partitioned by at least one of date, account, region"));
+        if !columns.contains(&PartitionColumn::Date) {
+            return Err(Error::usage(
+                "a lake is always partitioned by date, beside what else it is partitioned by",
+            )
+            .hint("add date, in any place: account,date"));
         }
         for (at, column) in columns.iter().enumerate() {
             if columns[..at].contains(column) {
@@ -131,7 +135,7 @@ impl FromStr for Partitioning {
         let column = |word: &str| {
             PartitionColumn::ALL.into_iter().find(|column| column.word() == word.trim()).ok_or_else(|| {
                 Error::usage(format!("cannot partition by {word:?}"))
-                    .hint("choose from date, account and region, in any order, separated by commas")
+                    .hint("choose date, and account and region beside it, in any order, separated by commas")
             })
         };
         Partitioning::new(text.split(',').map(column).collect::<Result<Vec<_>>>()?)
@@ -272,7 +276,7 @@ mod tests {
         assert_eq!(Partitioning::default(), "date".parse().unwrap());
         assert_eq!(Partitioning::from_names(&["year"]), None);
         assert_eq!(Partitioning::from_names::<&str>(&[]), None);
-        for wrong in ["", "date,", "day", "date,account,date", "Date"] {
+        for wrong in ["", "date,", "day", "account,region", "date,account,date", "Date"] {
             assert!(wrong.parse::<Partitioning>().is_err(), "{wrong:?}");
         }
     }
@@ -301,14 +305,14 @@ mod tests {
     proptest! {
         #[test]
         fn hive_readers_see_the_values_that_were_written(account in "\\PC{1,20}|[ -~]{1,20}|[\\x00-\\x20]{1,3}", region in "[a-z0-9-]{1,12}") {
-            let by: Partitioning = "account,region".parse().unwrap();
-            let partition = by.partition(None, Some(&account), Some(&region));
+            let by: Partitioning = "account,region,date".parse().unwrap();
+            let partition = by.partition(Some("2026-03-01"), Some(&account), Some(&region));
             let path = data_file(&partition, &[1; 16], 0);
             let object = Path::parse(&path).unwrap();
             prop_assert_eq!(object.as_ref(), &path);
             let steps: Vec<_> = path.split('/').collect();
-            prop_assert_eq!(steps.len(), 3);
-            let read: Partition = steps[..2].iter().map(|step| read_by_hive(step)).collect();
+            prop_assert_eq!(steps.len(), 4);
+            let read: Partition = steps[..3].iter().map(|step| read_by_hive(step)).collect();
             prop_assert_eq!(read, partition);
         }
     }

@@ -55,7 +55,7 @@ impl Lake {
         let log = log_store(location)?;
         let state = match DeltaTableState::try_new(&log, None).await {
             Err(DeltaTableError::NotATable(_)) => return Ok(None),
-            state => state.context(|| format!("reading the table log of {}", location.url))?,
+            state => state.map_err(cause).context(|| format!("reading the table log of {}", location.url))?,
         };
         let partitioning = check(location, &state)?;
         Ok(Some(Lake { location: location.clone(), partitioning, log, state }))
@@ -97,11 +97,19 @@ impl Lake {
             .await;
         match (made, Lake::open(location).await?) {
             (_, Some(lake)) => Ok(lake),
-            (Err(error), None) => Err(error).context(making),
+            (Err(error), None) => Err(cause(error)).context(making),
             (Ok(_), None) => {
                 Err(Error::failed(format!("the lake {} vanished while it was made", location.url)))
             }
         }
+    }
+
+    /// Checks that a lake could be made here, where there is none.
+    ///
+    /// # Errors
+    /// Where the folder holds other files, and where the store fails.
+    pub async fn expect_place(location: &Location) -> Result<()> {
+        refuse_other_files(location).await
     }
 
     /// Checks that the table is partitioned as `wanted`.
@@ -188,6 +196,14 @@ fn log_store(location: &Location) -> Result<LogStoreRef> {
         Arc::new(PrefixStore::new(location.store.clone(), location.prefix.clone()));
     let url = Url::parse("file:///").context(|| "opening the table log".into())?;
     Ok(default_logstore(root.clone(), root, &url, &StorageConfig::default()))
+}
+
+/// The crate's failure, or what the store's behind it means.
+pub(super) fn cause(error: DeltaTableError) -> Box<dyn std::error::Error + Send + Sync> {
+    match error {
+        DeltaTableError::ObjectStore { source } => store::explain(source).into(),
+        other => other.into(),
+    }
 }
 
 /// Refuses tables that this program must not touch, and says how the others are partitioned.
@@ -353,7 +369,7 @@ pub(super) mod tests {
     #[tokio::test]
     async fn of_two_creators_one_makes_the_table_and_both_have_it() {
         let location = in_memory();
-        let (by_date, by_region) = (Partitioning::default(), "region".parse().unwrap());
+        let (by_date, by_region) = (Partitioning::default(), "region,date".parse().unwrap());
         let (one, two) = tokio::join!(Lake::create(&location, &by_date), Lake::create(&location, &by_region));
         let (one, two) = (one.unwrap(), two.unwrap());
         assert_eq!((one.version(), two.version()), (0, 0));

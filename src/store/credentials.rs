@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use aws_config::meta::region::RegionProviderChain;
-use aws_config::profile::ProfileFileRegionProvider;
+use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
 use aws_config::provider_config::ProviderConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig, imds, sts::AssumeRoleProvider};
 use aws_credential_types::Credentials;
@@ -57,11 +57,15 @@ pub(super) async fn load(identity: &Identity, region: Option<String>, ask_instan
         let config = ProviderConfig::default().with_http_client(http_client.clone());
         region = region.or_else(imds::region::ImdsRegionProvider::builder().configure(&config).build());
     }
+    let region = region.or_else(Region::from_static("us-east-1")).region().await;
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http_client)
-        .region(region.or_else(Region::from_static("us-east-1")));
+        .http_client(http_client.clone())
+        .region(region.clone());
     if let Some(profile) = &identity.profile {
-        loader = loader.profile_name(profile);
+        // The chain would ask the environment first, whose keys are not those of a profile that is named.
+        let config = ProviderConfig::default().with_http_client(http_client).with_region(region);
+        let named = ProfileFileCredentialsProvider::builder().configure(&config).profile_name(profile);
+        loader = loader.profile_name(profile).credentials_provider(named.build());
     }
     loader.load().await
 }

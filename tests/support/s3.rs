@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, mpsc};
+use std::time::Duration;
 
 use futures::{TryStreamExt, stream};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -18,7 +19,7 @@ use s3s::service::S3ServiceBuilder;
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 use s3s_fs::FileSystem;
 use tempfile::TempDir;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// The key that may do everything which is not denied.
 pub const ACCESS_KEY: &str = "AKIATESTUSER";
@@ -50,6 +51,27 @@ pub struct Request {
     headers: HeaderMap,
 }
 
+/// The server's side of [`Held`].
+#[derive(Clone)]
+struct Hold {
+    prefix: String,
+    waiting: mpsc::Sender<String>,
+    released: watch::Receiver<()>,
+}
+
+/// Requests that wait; they go on when this is dropped.
+pub struct Held {
+    waiting: mpsc::Receiver<String>,
+    _release: watch::Sender<()>,
+}
+
+impl Held {
+    /// Blocks until one more request waits; returns its `bucket/key`.
+    pub fn next(&self) -> String {
+        self.waiting.recv_timeout(Duration::from_secs(60)).expect("no request came")
+    }
+}
+
 /// What goes wrong with a request.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Fault {
@@ -65,7 +87,9 @@ pub enum Fault {
 struct State {
     requests: Mutex<Vec<Request>>,
     denied: Mutex<Vec<String>>,
+    read_only: Mutex<Vec<String>>,
     vanished: Mutex<Vec<String>>,
+    held: Mutex<Option<Hold>>,
     faults: Mutex<VecDeque<Fault>>,
     public: Mutex<bool>,
     /// The server's own If-None-Match lets several writers win.
@@ -148,6 +172,25 @@ impl S3Server {
     /// Denies what is below `bucket/prefix`: listing it, and its objects.
     pub fn deny(&self, bucket_and_prefix: &str) {
         lock(&self.state.denied).push(bucket_and_prefix.to_owned());
+    }
+
+    /// Denies writing what is below `bucket/prefix`.
+    pub fn deny_writes(&self, bucket_and_prefix: &str) {
+        lock(&self.state.read_only).push(bucket_and_prefix.to_owned());
+    }
+
+    /// Takes back what [`S3Server::deny_writes`] denied.
+    pub fn allow_writes(&self) {
+        lock(&self.state.read_only).clear();
+    }
+
+    /// Lets GETs of objects below `bucket/prefix` wait, until the returned value is dropped.
+    pub fn hold(&self, bucket_and_prefix: &str) -> Held {
+        let (send, waiting) = mpsc::channel();
+        let (_release, released) = watch::channel(());
+        *lock(&self.state.held) =
+            Some(Hold { prefix: bucket_and_prefix.to_owned(), waiting: send, released });
+        Held { waiting, _release }
     }
 
     /// Keeps an object in the listings, but answers requests for it as if it were gone.
@@ -247,6 +290,20 @@ impl S3Access for Gate {
         };
         if lock(&self.state.denied).iter().any(|denied| target.starts_with(denied)) {
             return Err(s3_error!(AccessDenied, "Access Denied"));
+        }
+        let is_write = cx.method() == "PUT" || cx.method() == "POST";
+        if is_write && lock(&self.state.read_only).iter().any(|denied| target.starts_with(denied)) {
+            return Err(s3_error!(AccessDenied, "Access Denied"));
+        }
+        let is_get = cx.method() == "GET" && matches!(cx.s3_path(), S3Path::Object { .. });
+        let held = lock(&self.state.held).clone();
+        if let Some(mut hold) = held
+            && is_get
+            && target.starts_with(&hold.prefix)
+        {
+            hold.waiting.send(target.clone()).ok();
+            // Fails when the other end is dropped, which is what this waits for.
+            hold.released.changed().await.ok();
         }
         if lock(&self.state.vanished).contains(&target) {
             return Err(s3_error!(NoSuchKey, "The specified key does not exist."));
