@@ -203,7 +203,7 @@ fn summarize(report: &Report) {
             count(objects.known)
         ));
         ui::say(&format!(
-            "To convert: {} objects{days}, {} accounts, {} Regions, into at least {} files.",
+            "To convert: {} objects{days}, {} accounts, {} Regions, into about {} files.",
             count(new),
             count(report.accounts),
             count(report.regions),

@@ -378,7 +378,7 @@ fn describe(listings: &[Listing], plan: &Plan, report: &mut Report) {
     report.days = days.first().zip(days.last()).map(|(first, last)| (first.to_string(), last.to_string()));
 }
 
-/// The data files a plan makes at least: one a task, and one more for the events before midnight.
+/// The data files to expect of a plan: one a task, and one more for the events before midnight.
 fn expected_files(listings: &[Listing], plan: &Plan) -> u64 {
     let dated = |items: &[Item]| {
         items
