@@ -155,8 +155,15 @@ pub async fn run(options: &Options, progress: &Arc<Progress>) -> Result<Report> 
         started: options.now.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
         ..Report::default()
     };
-    let opened = open_lake(options).await?;
+    let mut opened = Lake::open(&options.lake).await?;
+    expect_partitioning(opened.as_ref(), options)?;
     let listings = list_sources(options, progress, &mut report).await?;
+    if opened.is_none() && !options.dry_run {
+        // Only now, so that a mistyped source leaves no empty lake behind.
+        let partitioning = options.partitioning.clone().unwrap_or_default();
+        opened = Some(Lake::create(&options.lake, &partitioning).await?);
+        expect_partitioning(opened.as_ref(), options)?;
+    }
     let known = match &opened {
         Some(lake) => Known::read(lake).await?,
         None => Known::default(),
@@ -206,18 +213,11 @@ pub async fn run(options: &Options, progress: &Arc<Progress>) -> Result<Report> 
     Ok(report)
 }
 
-/// Opens the lake, or makes it; in a dry run it may be absent.
-async fn open_lake(options: &Options) -> Result<Option<Lake>> {
-    let lake = if options.dry_run {
-        Lake::open(&options.lake).await?
-    } else {
-        let partitioning = options.partitioning.clone().unwrap_or_default();
-        Some(Lake::create(&options.lake, &partitioning).await?)
-    };
-    if let (Some(lake), Some(wanted)) = (&lake, &options.partitioning) {
-        lake.expect_partitioning(wanted)?;
+fn expect_partitioning(lake: Option<&Lake>, options: &Options) -> Result<()> {
+    match (lake, &options.partitioning) {
+        (Some(lake), Some(wanted)) => lake.expect_partitioning(wanted),
+        _ => Ok(()),
     }
-    Ok(lake)
 }
 
 async fn list_sources(options: &Options, progress: &Progress, report: &mut Report) -> Result<Vec<Listing>> {
