@@ -69,7 +69,8 @@ Examples:
     trailhouse sql lake/ -c 'SELECT name, description FROM columns'
 
   Keep an answer as a file:
-    trailhouse sql lake/ -c \"COPY (SELECT * FROM events WHERE error_code IS NOT NULL) TO 'errors.parquet'\"
+    trailhouse sql lake/ -c \"
+      COPY (SELECT * FROM events WHERE error_code IS NOT NULL) TO 'errors.parquet'\"
 
 Name days with event_date where you can: it decides which files are opened.";
 

@@ -65,8 +65,13 @@ fn explain_text(error: &DataFusionError, names: &Names) -> Error {
         },
         DataFusionError::SchemaError(schema, _) => explain_schema(schema),
         DataFusionError::SQL(parser, _) => {
-            let said = parser.to_string();
-            Error::failed(format!("syntax: {}", one_line(said.trim_start_matches("sql parser error: "))))
+            let said = one_line(parser.to_string().trim_start_matches("sql parser error: "))
+                .replace("Expected: ", "expected ")
+                .replace(", found: ", ", found ")
+                .replace("found EOF", "found the end")
+                .replace(" at Line: ", " at line ")
+                .replace(", Column: ", ", column ");
+            Error::failed(format!("syntax: {said}"))
         }
         DataFusionError::Plan(said) => {
             explain_names(said, names).unwrap_or_else(|| Error::failed(one_line(said)))

@@ -136,7 +136,10 @@ mod tests {
         assert_eq!(fetch(&location, &path, &object, 3).await.unwrap(), "[1]");
         assert_eq!(fetch(&location, &path, &untagged, 3).await.unwrap(), "[1]");
         let failure = fetch(&location, &path, &object, 2).await.unwrap_err();
-        assert_eq!(failure.to_string(), "the object has 3 bytes, more than the 2 that --max-object-size allows");
+        assert_eq!(
+            failure.to_string(),
+            "the object has 3 bytes, more than the 2 that --max-object-size allows"
+        );
         put("[2]").await;
         for object in [&object, &untagged] {
             let failure = fetch(&location, &path, object, 9).await.unwrap_err();
