@@ -164,7 +164,8 @@ fn the_log_is_set_by_rust_log() {
     let mut env = TestEnv::new();
     env.set("RUST_LOG", "trailhouse::convert=debug");
     let sample = data("sample");
-    let output = env.run(["convert".as_ref(), sample.as_os_str(), "--to".as_ref(), "lake".as_ref()]).success();
+    let output =
+        env.run(["convert".as_ref(), sample.as_os_str(), "--to".as_ref(), "lake".as_ref()]).success();
     assert_eq!(output.stderr.matches("DEBUG decoded").count(), 54, "{}", output.stderr);
 }
 
@@ -190,7 +191,8 @@ fn what_is_not_there_is_said_to_be_missing() {
 #[test]
 fn errors_leave_standard_output_to_the_rows() {
     let env = lake_of(&data("records/insight.json"));
-    let output = env.run(["sql", "lake", "--format", "csv", "-c", "SELECT 1 AS a; SELECT nothing FROM events"]);
+    let output =
+        env.run(["sql", "lake", "--format", "csv", "-c", "SELECT 1 AS a; SELECT nothing FROM events"]);
     assert_eq!((output.code, output.stdout.as_str()), (1, "a\n1\n"));
     assert!(output.stderr.starts_with("error: there is no column nothing\nhint: "), "{}", output.stderr);
 }

@@ -18,7 +18,10 @@ use crate::support::lake::{convert, exported, rejected};
 /// Where the corpus's list counts events that are none, or that are in no envelope: the file, and what it is.
 const OTHERWISE: &[(&str, &str)] = &[
     ("doc_source/async-inference-check-predictions.json", "a notification from SageMaker, rejected as such"),
-    ("tests/fixtures/sample_events.json", "one object with an event under each of several made-up keys, rejected"),
+    (
+        "tests/fixtures/sample_events.json",
+        "one object with an event under each of several made-up keys, rejected",
+    ),
 ];
 
 /// A file of the corpus: the URL it is converted from, and what can be taken out of it.
@@ -133,7 +136,11 @@ fn files(root: &Path) -> Vec<File> {
             }
             let records = text(&std::fs::read(&path).unwrap()).and_then(|text| envelope::records(&text));
             let url = url::Url::from_file_path(&path).unwrap().to_string();
-            found.push(File { path: path.strip_prefix(root).unwrap().to_str().unwrap().to_owned(), url, records });
+            found.push(File {
+                path: path.strip_prefix(root).unwrap().to_str().unwrap().to_owned(),
+                url,
+                records,
+            });
         }
     }
     found

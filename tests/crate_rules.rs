@@ -50,8 +50,10 @@ fn quoted(cell: &str) -> impl Iterator<Item = &str> {
 /// The table in the documentation of the crate: a module, and those it may use.
 fn allowed() -> BTreeMap<String, BTreeSet<String>> {
     let text = std::fs::read_to_string(root().join("src/lib.rs")).unwrap();
-    let mut modules: BTreeSet<String> =
-        text.lines().filter_map(|line| Some(line.strip_prefix("pub mod ")?.strip_suffix(';')?.to_owned())).collect();
+    let mut modules: BTreeSet<String> = text
+        .lines()
+        .filter_map(|line| Some(line.strip_prefix("pub mod ")?.strip_suffix(';')?.to_owned()))
+        .collect();
     let mut allowed = BTreeMap::new();
     for line in text.lines().filter_map(|line| line.strip_prefix("//! | `")) {
         let (names, may_use) = line.split_once(" | ").unwrap();
@@ -146,10 +148,21 @@ fn uses_are_found_in_every_form() {
 fn events_are_converted_without_io_async_or_clock() {
     for (path, text) in sources("src/event") {
         let code = code(&text);
-        for word in
-            ["std::fs", "std::net", "std::io", "std::env", "std::time", "std::thread", "tokio", "async ", ".await",
-             "object_store", "Utc::now", "Instant", "rand::"]
-        {
+        for word in [
+            "std::fs",
+            "std::net",
+            "std::io",
+            "std::env",
+            "std::time",
+            "std::thread",
+            "tokio",
+            "async ",
+            ".await",
+            "object_store",
+            "Utc::now",
+            "Instant",
+            "rand::",
+        ] {
             assert!(!code.contains(word), "{path} uses {word}");
         }
     }
@@ -178,7 +191,10 @@ fn no_test_is_forgotten() {
         assert!(declared, "{path} is not in tests/main.rs");
     }
     let comments = main.lines().filter(|line| line.starts_with("/// ")).count();
-    assert!(comments + 1 >= main.lines().filter(|line| line.starts_with("mod ")).count(), "say what each is about");
+    assert!(
+        comments + 1 >= main.lines().filter(|line| line.starts_with("mod ")).count(),
+        "say what each is about"
+    );
 }
 
 #[test]

@@ -71,7 +71,9 @@ fn codeguru_reviewer_associate_repository() {
         ],
     );
     // Numbers keep every digit.
-    assert!(events[0]["response_elements"].as_str().unwrap().contains(r#""CreatedTimeStamp": 1772360435.204"#));
+    assert!(
+        events[0]["response_elements"].as_str().unwrap().contains(r#""CreatedTimeStamp": 1772360435.204"#)
+    );
 }
 
 #[test]
@@ -102,10 +104,7 @@ fn codeguru_profiler_post_agent_profile() {
         [
             ("response_elements", Value::Null),
             // `null` was delivered, which is not the same as nothing.
-            (
-                "row_shape",
-                "userIdentity.sessionContext.webIdFederationData{},responseElements".into(),
-            ),
+            ("row_shape", "userIdentity.sessionContext.webIdFederationData{},responseElements".into()),
             ("user_identity_session_context_ec2_role_delivery", "1.0".into()),
         ],
     );

@@ -34,14 +34,8 @@ const REASONS: &[(&str, &[(u64, &str)])] = &[
     ),
     ("records-is-object.json", &[(1, "\"Records\" is not a list")]),
     ("s3-notification.json", &[(1, "a notification from aws:s3, not a CloudTrail event")]),
-    (
-        "stray-braces.json",
-        &[(2, "not valid JSON at byte 741: a value is missing")],
-    ),
-    (
-        "trailing-comma.json",
-        &[(3, "not valid JSON at byte 1492: a comma stands before the closing bracket")],
-    ),
+    ("stray-braces.json", &[(2, "not valid JSON at byte 741: a value is missing")]),
+    ("trailing-comma.json", &[(3, "not valid JSON at byte 1492: a comma stands before the closing bracket")]),
     ("truncated.json", &[(2, "not valid JSON at byte 1092: the text ends in the middle of a value")]),
 ];
 
@@ -116,7 +110,8 @@ fn a_folder_of_them_costs_nobody_else_anything() {
 
 #[test]
 fn punctuation_too_much_costs_no_record() {
-    let record = |id: u8| format!(r#"{{"eventVersion":"1.11","eventID":"{id}","requestParameters":{{"a":[{{}}]}}}}"#);
+    let record =
+        |id: u8| format!(r#"{{"eventVersion":"1.11","eventID":"{id}","requestParameters":{{"a":[{{}}]}}}}"#);
     let (one, two, three) = (record(1), record(2), record(3));
     for text in [
         format!("[{one},,{two},{three}]"),
@@ -193,7 +188,8 @@ fn an_object_that_is_too_large_as_stored_is_named() {
 #[test]
 fn gzip_is_told_by_its_bytes_not_by_its_name() {
     let record = br#"{"eventVersion":"1.11","eventID":"other","eventTime":"2026-03-01T00:00:00Z"}"#;
-    let members = [gzip(record), gzip(b"\n"), gzip(br#"{"eventVersion":"1.11","eventID":"another"}"#)].concat();
+    let members =
+        [gzip(record), gzip(b"\n"), gzip(br#"{"eventVersion":"1.11","eventID":"another"}"#)].concat();
     for (name, bytes, events) in [
         ("plain.json.gz", record.to_vec(), 1),
         ("packed.json", gzip(record), 1),

@@ -201,8 +201,7 @@ fn each_question_is_a_column() {
     assert_eq!(having(&env, "by_aws_service"), names(|case| case.service));
     // Never null, so that NOT means what it says.
     assert_eq!(having(&env, "NOT by_aws_service"), names(|case| !case.service));
-    let unknown =
-        "by_root_or_iam_user IS NULL OR by_temporary_credentials IS NULL OR by_aws_service IS NULL";
+    let unknown = "by_root_or_iam_user IS NULL OR by_temporary_credentials IS NULL OR by_aws_service IS NULL";
     assert!(having(&env, unknown).is_empty());
 }
 

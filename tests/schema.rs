@@ -35,7 +35,8 @@ fn as_json() {
 
 #[test]
 fn the_readme_has_the_markdown_table() {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap_or_default();
+    let readme =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap_or_default();
     let table = readme
         .split_once("<!-- columns -->")
         .and_then(|(_, rest)| rest.split_once("<!-- /columns -->"))
@@ -107,7 +108,6 @@ fn every_known_field_has_a_column() {
     assert_eq!(members, ["ARN", "ARNPrefix", "accountId", "type"]);
     // And nothing has a column that is not in the list.
     let known: Vec<&str> = FIELDS.split_whitespace().collect();
-    let unknown: Vec<&&str> =
-        paths.iter().filter(|path| !path.is_empty() && !known.contains(path)).collect();
+    let unknown: Vec<&&str> = paths.iter().filter(|path| !path.is_empty() && !known.contains(path)).collect();
     assert_eq!(unknown, [&""; 0]);
 }

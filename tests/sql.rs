@@ -29,12 +29,22 @@ fn program(env: &TestEnv, args: &[&str]) -> Command {
 fn statements_come_from_flags_files_and_standard_input() {
     let env = lake_of(&data("records/insight.json"));
     std::fs::write(env.path("two.sql"), "-- first\nSELECT 1 AS a;\nSELECT 'x;y' AS b;\n").unwrap();
-    let flags = env.run(["sql", "lake", "--format", "csv", "-c", "SELECT 3 AS c;", "-f", "two.sql", "-c", "SELECT 4 AS d"]);
+    let flags = env.run([
+        "sql",
+        "lake",
+        "--format",
+        "csv",
+        "-c",
+        "SELECT 3 AS c;",
+        "-f",
+        "two.sql",
+        "-c",
+        "SELECT 4 AS d",
+    ]);
     assert_eq!(flags.success().stdout, "a\n1\nb\nx;y\nc\n3\nd\n4\n");
 
     for args in [&["sql", "lake", "--format", "csv"][..], &["sql", "lake", "--format", "csv", "-f", "-"]] {
-        let mut child =
-            program(&env, args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = program(&env, args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(b"SELECT 5 AS e;\nSELECT 6 AS f").unwrap();
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success());
@@ -146,7 +156,9 @@ fn a_day_is_a_partition() {
 #[test]
 fn export_takes_a_condition() {
     let env = sample();
-    let output = env.run(["export", "lake", "--where", "event_name = 'ListKeys' AND error_code IS NOT NULL"]).success();
+    let output = env
+        .run(["export", "lake", "--where", "event_name = 'ListKeys' AND error_code IS NOT NULL"])
+        .success();
     let record: Value = serde_json::from_str(output.stdout.trim_end()).unwrap();
     let delivered = std::fs::read_to_string(data("records/network-activity.json")).unwrap();
     assert_eq!(record, serde_json::from_str::<Value>(&delivered).unwrap());
@@ -181,7 +193,8 @@ fn errors_say_what_is_wrong_and_what_is_right() {
     ] {
         said += &format!("> {sql}\n{}\n", failed(&env, &["sql", "lake", "-c", sql]));
     }
-    said += &format!("> export --where\n{}\n", failed(&env, &["export", "lake", "--where", "event_nam = 'x'"]));
+    said +=
+        &format!("> export --where\n{}\n", failed(&env, &["export", "lake", "--where", "event_nam = 'x'"]));
     said += &format!("> a file\n{}", failed(&env, &["sql", "lake", "-f", "no.sql"]));
     insta::assert_snapshot!("sql-errors", said);
 }
@@ -215,7 +228,8 @@ fn a_reader_that_leaves_is_no_failure() {
 #[test]
 fn the_columns_describe_themselves() {
     let env = lake_of(&data("records/insight.json"));
-    let found = rows(&env, "SELECT name, type, json_path, description FROM columns WHERE name = 'event_name'");
+    let found =
+        rows(&env, "SELECT name, type, json_path, description FROM columns WHERE name = 'event_name'");
     assert_eq!(found[0]["json_path"], "eventName");
     let described = rows(&env, "SELECT count(*) AS n FROM columns")[0]["n"].as_u64().unwrap();
     assert_eq!(described as usize, trailhouse::schema::COLUMNS.len() + 1);

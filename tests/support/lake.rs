@@ -57,7 +57,8 @@ pub fn rejected(env: &TestEnv) -> Vec<Rejected> {
 pub fn documented(folder: &str) -> BTreeMap<String, String> {
     let readme = std::fs::read_to_string(data("README.md")).unwrap();
     let heading = format!("## `{folder}/`");
-    let section = readme.split("\n## ").find(|part| heading[3..] == part[..part.len().min(heading.len() - 3)]);
+    let section =
+        readme.split("\n## ").find(|part| heading[3..] == part[..part.len().min(heading.len() - 3)]);
     let section = section.unwrap_or_else(|| panic!("the README has no section {heading}"));
     section
         .lines()
