@@ -156,13 +156,13 @@ pub async fn run(options: &Options, progress: &Arc<Progress>) -> Result<Report> 
         ..Report::default()
     };
     let mut opened = Lake::open(&options.lake).await?;
-    expect_partitioning(opened.as_ref(), options)?;
+    if let (Some(lake), Some(wanted)) = (&opened, &options.partitioning) {
+        lake.expect_partitioning(wanted)?;
+    }
     let listings = list_sources(options, progress, &mut report).await?;
-    if opened.is_none() && !options.dry_run {
+    if opened.is_none() {
         // Only now, so that a mistyped source leaves no empty lake behind.
-        let partitioning = options.partitioning.clone().unwrap_or_default();
-        opened = Some(Lake::create(&options.lake, &partitioning).await?);
-        expect_partitioning(opened.as_ref(), options)?;
+        opened = open_lake(options).await?;
     }
     let known = match &opened {
         Some(lake) => Known::read(lake).await?,
@@ -213,11 +213,18 @@ pub async fn run(options: &Options, progress: &Arc<Progress>) -> Result<Report> 
     Ok(report)
 }
 
-fn expect_partitioning(lake: Option<&Lake>, options: &Options) -> Result<()> {
-    match (lake, &options.partitioning) {
-        (Some(lake), Some(wanted)) => lake.expect_partitioning(wanted),
-        _ => Ok(()),
+/// Opens the lake, or makes it; in a dry run it may be absent.
+async fn open_lake(options: &Options) -> Result<Option<Lake>> {
+    let lake = if options.dry_run {
+        Lake::open(&options.lake).await?
+    } else {
+        let partitioning = options.partitioning.clone().unwrap_or_default();
+        Some(Lake::create(&options.lake, &partitioning).await?)
+    };
+    if let (Some(lake), Some(wanted)) = (&lake, &options.partitioning) {
+        lake.expect_partitioning(wanted)?;
     }
+    Ok(lake)
 }
 
 async fn list_sources(options: &Options, progress: &Progress, report: &mut Report) -> Result<Vec<Listing>> {
