@@ -1,7 +1,7 @@
 //! Queries of the sample, as people write them.
 
 use std::io::{Read, Write};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use serde_json::Value;
 
@@ -16,13 +16,6 @@ fn csv(env: &TestEnv, sql: &str) -> String {
     let output = env.run(["sql", "lake", "--format", "csv", "-c", sql]).success();
     assert_eq!(output.stderr, "");
     output.stdout
-}
-
-/// The program, as [`TestEnv::run`] runs it, for tests that hold its streams.
-fn program(env: &TestEnv, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_trailhouse"));
-    command.args(args).current_dir(env.dir.path()).env_clear().env("HOME", env.dir.path());
-    command
 }
 
 #[test]
@@ -44,7 +37,7 @@ fn statements_come_from_flags_files_and_standard_input() {
     assert_eq!(flags.success().stdout, "a\n1\nb\nx;y\nc\n3\nd\n4\n");
 
     for args in [&["sql", "lake", "--format", "csv"][..], &["sql", "lake", "--format", "csv", "-f", "-"]] {
-        let mut child = program(&env, args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = env.command(args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(b"SELECT 5 AS e;\nSELECT 6 AS f").unwrap();
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success());
@@ -209,7 +202,8 @@ fn a_reader_that_leaves_is_no_failure() {
         &["schema"],
         &["completions", "bash"],
     ] {
-        let mut child = program(&env, args)
+        let mut child = env
+            .command(args)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -17,9 +17,7 @@ pub fn data(name: &str) -> PathBuf {
 pub fn convert(env: &TestEnv, source: &Path) -> (Output, Value) {
     let source = source.to_str().unwrap();
     let output = env.run(["convert", source, "--to", "lake", "--json", "--progress", "none"]);
-    let report: Value = serde_json::from_str(&output.stdout)
-        .unwrap_or_else(|error| panic!("{error}: {:?}\n{}", output.stdout, output.stderr));
-    assert_eq!(report["balanced"], true, "{report}");
+    let report = output.report().0;
     (output, report)
 }
 
