@@ -151,6 +151,7 @@ fn man() -> Result<Outcome> {
     let mut pages = Vec::new();
     let mut render = |command: &clap::Command| {
         clap_mangen::Man::new(command.clone())
+            .source(concat!("trailhouse ", env!("CARGO_PKG_VERSION")))
             .render(&mut pages)
             .map_err(|error| Error::failed("writing the manual").caused_by(error))
     };
