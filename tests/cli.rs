@@ -72,7 +72,8 @@ fn the_manual_has_a_page_for_every_command() {
     assert_eq!(titles, 1 + COMMANDS.len());
     assert!(output.stdout.contains(".TH trailhouse 1"));
     for command in COMMANDS {
-        assert!(output.stdout.contains(&format!(".TH trailhouse-{command} 1")), "{command}");
+        let title = concat!("trailhouse ", env!("CARGO_PKG_VERSION"));
+        assert!(output.stdout.contains(&format!(".TH trailhouse-{command} 1  \"{title}\"")), "{command}");
     }
     for section in [".SH NAME", ".SH SYNOPSIS", ".SH DESCRIPTION", ".SH OPTIONS"] {
         assert_eq!(output.stdout.matches(section).count(), titles, "{section}");
@@ -112,6 +113,7 @@ fn wrong_usage_is_said_and_what_to_do() {
         &["convert", "trail", "--to", "gs://bucket/"],
         &["convert", "trail", "--to", "lake", "-q", "-v"],
         &["sql"],
+        &["sql", "lake"],
         &["sql", "lake", "-c", "SELECT 1", "--format", "xml"],
         &["sql", "lake", "-c", "SELECT 1", "--memory", "-1"],
         &["export"],
