@@ -110,8 +110,8 @@ Examples:
   See first what it would do and cost:
     trailhouse convert s3://org-trail/ --to s3://org-lake/events/ --dry-run
 
-  Two accounts, the last week, into a local directory:
-    trailhouse convert s3://org-trail/ --to lake --account 111122223333 --account 444455556666 --since 7d
+  One account, the last week, into a local directory:
+    trailhouse convert s3://org-trail/ --to lake --account 111122223333 --since 7d
 
   Read with another profile's credentials than those that write the lake:
     trailhouse convert s3://org-trail/ --to s3://org-lake/ --source-option profile=log-archive

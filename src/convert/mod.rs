@@ -159,8 +159,15 @@ pub async fn run(options: &Options, progress: &Arc<Progress>) -> Result<Report> 
         started: options.now.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
         ..Report::default()
     };
-    let opened = open_lake(options).await?;
+    let mut opened = Lake::open(&options.lake).await?;
+    if let (Some(lake), Some(wanted)) = (&opened, &options.partitioning) {
+        lake.expect_partitioning(wanted)?;
+    }
     let listings = list_sources(options, progress, &mut report).await?;
+    if opened.is_none() {
+        // Only now, so that a mistyped source leaves no empty lake behind.
+        opened = open_lake(options).await?;
+    }
     let known = match &opened {
         Some(lake) => Known::read(lake).await?,
         None => Known::default(),
