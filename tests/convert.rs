@@ -370,7 +370,7 @@ fn a_dry_run_counts_and_writes_nothing() {
 
     env.run(["convert", "trail", "--to", "lake", "--account", A]).success();
     let before = tree(&env.path("lake"));
-    env.run(args).success().says(&["4 of them converted before", "To convert: 4 objects", "1 accounts"]);
+    env.run(args).success().says(&["4 of them converted before", "To convert: 4 objects", "1 account"]);
     assert_eq!(tree(&env.path("lake")), before);
 }
 

@@ -261,7 +261,7 @@ async fn list_sources(options: &Options, progress: &Progress, report: &mut Repor
         }
         for failure in &listing.failures {
             let url = source.url_of(&failure.path);
-            tracing::warn!(folder = %url, reason = %failure.message, "not listed");
+            tracing::info!(folder = %url, reason = %failure.message, "not listed");
             report.unlisted += 1;
             let note = Note { object: url, record: None, byte: None, reason: failure.message.clone() };
             keep_note(&mut report.unreadable, note, &mut report.notes_omitted);
