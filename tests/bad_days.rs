@@ -181,7 +181,7 @@ fn json_of_another_kind() {
             output.stderr
         );
         assert!(output.stderr.contains("bad.json.gz"), "{}", output.stderr);
-        assert!(output.stderr.contains("1 objects of another kind"), "{}", output.stderr);
+        assert!(output.stderr.contains("1 object of another kind"), "{}", output.stderr);
     }
     // A notification's entries look like events to a degree, and whatever they are must not be lost.
     let entry =
@@ -200,7 +200,7 @@ fn objects_without_records_are_counted() {
     for text in ["{\"Records\":[]}", "[]", "  \n"] {
         let (output, report, rejected) = convert_bad(gzip(text), &[], 0);
         assert_eq!((report.n("/objects/empty"), rejected.len()), (1, 0), "{text:?}");
-        assert!(output.stderr.contains("1 objects without records"), "{}", output.stderr);
+        assert!(output.stderr.contains("1 object without records"), "{}", output.stderr);
     }
 }
 
@@ -264,7 +264,7 @@ fn a_denied_account_costs_that_account() {
     let output = env.run(["convert", "s3://trail/", "--to", "lake", "--json"]).code(3);
     let report = output.report();
     assert_eq!(report.all(["/records/rows", "/unlisted", "/objects/unreadable"]), [8, 1, 0]);
-    output.says(&[&format!("s3://trail/AWSLogs/{B}: access denied"), "Not readable: 0 objects, 1 folders"]);
+    output.says(&[&format!("s3://trail/AWSLogs/{B}: access denied"), "Not readable: 0 objects, 1 folder"]);
     assert_eq!(env.ids("lake"), grid_ids()[..8]);
 }
 

@@ -223,7 +223,7 @@ fn sources_may_overlap_and_hold_the_lake() {
         let report = env.run(["convert", ".", "trail/AWSLogs", "--to", "lake", "--json"]).success().report();
         assert_eq!(report.all(["/objects/listed", "/objects/known", "/records/duplicates"]), [9, known, 0]);
         assert_eq!(report.n("/skipped/object of an earlier source"), 8);
-        assert!(report.n("/skipped/file of the lake") > 0);
+        assert_eq!(report.0["skipped"].get("file of the lake").is_some(), known > 0);
     }
     assert_eq!(env.ids("lake").len(), 17);
 }
@@ -355,7 +355,7 @@ fn a_dry_run_counts_and_writes_nothing() {
     assert_eq!(said.stdout, "");
     said.says(&[
         "8 objects listed",
-        "To convert: 8 objects of 2026-03-01 to 2026-03-02, 2 accounts, 2 Regions, into at least",
+        "To convert: 8 objects of 2026-03-01 to 2026-03-02, 2 accounts, 2 Regions, into about",
         "8 GET",
         "about $0.00 on S3. Nothing was written.",
     ]);
@@ -370,7 +370,7 @@ fn a_dry_run_counts_and_writes_nothing() {
 
     env.run(["convert", "trail", "--to", "lake", "--account", A]).success();
     let before = tree(&env.path("lake"));
-    env.run(args).success().says(&["4 of them converted before", "To convert: 4 objects", "1 accounts"]);
+    env.run(args).success().says(&["4 of them converted before", "To convert: 4 objects", "1 account"]);
     assert_eq!(tree(&env.path("lake")), before);
 }
 

@@ -11,6 +11,27 @@ mod bad_days;
 /// `trailhouse convert`: what it finds, keeps and says.
 mod convert;
 
+/// Help, completions, the manual, wrong usage, and what goes to which stream.
+mod cli;
+
+/// Real records, where `TRAILHOUSE_CORPUS` names a folder of them: all of them come back.
+mod corpus;
+
+/// The rules that the code keeps: who uses whom, what is pure, who prints.
+mod crate_rules;
+
+/// Everything that event JSON comes wrapped in.
+mod envelopes;
+
+/// Every column of the documented examples.
+mod golden;
+
+/// Broken input: what is readable is kept, the rest is kept aside with the reason.
+mod hostile;
+
+/// Who acted: the three questions of the AWS documentation.
+mod identity;
+
 /// Every record comes back equal, or is rejected with a reason.
 mod roundtrip;
 
@@ -19,3 +40,9 @@ mod s3_convert;
 
 /// What is asked of S3, and what is said when it fails.
 mod s3_store;
+
+/// The columns as they are documented.
+mod schema;
+
+/// Queries and their answers.
+mod sql;

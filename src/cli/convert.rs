@@ -10,7 +10,7 @@ use super::size::parse_size;
 use super::ui::{self, Show};
 use super::when::parse_when;
 use super::{Outcome, parse_option};
-use crate::convert::report::{Report, Verdict};
+use crate::convert::report::{Note, Report, Verdict};
 use crate::convert::{Options, Progress, run as convert};
 use crate::error::{Error, Result};
 use crate::lake::layout::Partitioning;
@@ -110,8 +110,8 @@ Examples:
   See first what it would do and cost:
     trailhouse convert s3://org-trail/ --to s3://org-lake/events/ --dry-run
 
-  Two accounts, the last week, into a local directory:
-    trailhouse convert s3://org-trail/ --to lake --account 111122223333 --account 444455556666 --since 7d
+  One account, the last week, into a local directory:
+    trailhouse convert s3://org-trail/ --to lake --account 111122223333 --since 7d
 
   Read with another profile's credentials than those that write the lake:
     trailhouse convert s3://org-trail/ --to s3://org-lake/ --source-option profile=log-archive
@@ -178,89 +178,112 @@ pub async fn run(args: ConvertArgs, quiet: bool) -> Result<Outcome> {
         ui::print_out(format!("{text}\n").as_bytes())?;
     }
     if !quiet {
-        summarize(&report);
+        if report.verdict == Verdict::Planned {
+            say_plan(&report)
+        } else {
+            say_result(&report)
+        }
+        say_skipped(&report);
     }
+    say_losses(&report);
     Ok(if report.verdict == Verdict::Rejected { Outcome::Rejected } else { Outcome::Done })
 }
 
 /// How many rejected or unreadable objects the summary names; the report has more of them.
 const NAMED: usize = 20;
 
-fn summarize(report: &Report) {
-    let count = |number: u64| HumanCount(number).to_string();
+/// `1 object`, `12 345 objects` with separators as people read them.
+fn counted(number: u64, what: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{} {what}{ending}", HumanCount(number))
+}
+
+fn say_plan(report: &Report) {
     let objects = &report.objects;
-    if report.verdict == Verdict::Planned {
-        let days = match &report.days {
-            Some((first, last)) if first == last => format!(" of {first}"),
-            Some((first, last)) => format!(" of {first} to {last}"),
-            None => String::new(),
-        };
-        let new = objects.listed - objects.known;
-        ui::say(&format!(
-            "{} objects listed ({}), {} of them converted before.",
-            count(objects.listed),
-            HumanBytes(report.bytes.listed),
-            count(objects.known)
-        ));
-        ui::say(&format!(
-            "To convert: {} objects{days}, {} accounts, {} Regions, into at least {} files.",
-            count(new),
-            count(report.accounts),
-            count(report.regions),
-            count(report.files)
-        ));
-        ui::say(&format!(
-            "Requests: {} LIST, {} GET, {} PUT, about ${:.2} on S3. Nothing was written.",
-            count(report.requests.list),
-            count(report.requests.get),
-            count(report.requests.put),
-            report.request_price_usd()
-        ));
-    } else {
-        ui::say(&format!(
-            "{} objects, {} events into {} files ({}) in {:.1} s{}.",
-            count(objects.listed - objects.known),
-            count(report.records.rows),
-            count(report.files),
-            HumanBytes(report.bytes.written),
-            report.duration_seconds,
-            report.version.map_or(String::new(), |version| format!(", table version {version}")),
-        ));
-        let records = &report.records;
-        let beside = [
-            (objects.known, "objects converted before"),
-            (objects.empty, "objects without records"),
-            (objects.foreign, "objects of another kind"),
-            (records.duplicates, "duplicate records"),
-            (records.filtered, "records outside the filters"),
-            (report.conflicts, "events whose id another event has"),
-        ];
-        let beside: Vec<String> = beside
-            .iter()
-            .filter(|(number, _)| *number > 0)
-            .map(|(number, what)| format!("{} {what}", count(*number)))
-            .collect();
-        if !beside.is_empty() {
-            ui::say(&format!("Beside them: {}.", beside.join(", ")));
-        }
+    let days = match &report.days {
+        Some((first, last)) if first == last => format!(" of {first}"),
+        Some((first, last)) => format!(" of {first} to {last}"),
+        None => String::new(),
+    };
+    ui::say(&format!(
+        "{} listed ({}), {} of them converted before.",
+        counted(objects.listed, "object"),
+        HumanBytes(report.bytes.listed),
+        HumanCount(objects.known)
+    ));
+    ui::say(&format!(
+        "To convert: {}{days}, {}, {}, into about {}.",
+        counted(objects.listed - objects.known, "object"),
+        counted(report.accounts, "account"),
+        counted(report.regions, "Region"),
+        counted(report.files, "file")
+    ));
+    ui::say(&format!(
+        "Requests: {} LIST, {} GET, {} PUT, about ${:.2} on S3. Nothing was written.",
+        HumanCount(report.requests.list),
+        HumanCount(report.requests.get),
+        HumanCount(report.requests.put),
+        report.request_price_usd()
+    ));
+}
+
+fn say_result(report: &Report) {
+    let (objects, records) = (&report.objects, &report.records);
+    ui::say(&format!(
+        "{}, {} into {} ({}) in {:.1} s{}.",
+        counted(objects.listed - objects.known, "object"),
+        counted(records.rows, "event"),
+        counted(report.files, "file"),
+        HumanBytes(report.bytes.written),
+        report.duration_seconds,
+        report.version.map_or(String::new(), |version| format!(", table version {version}")),
+    ));
+    let beside = [
+        (objects.known, "object", " converted before"),
+        (objects.empty, "object", " without records"),
+        (objects.foreign, "object", " of another kind"),
+        (records.duplicates, "duplicate record", ""),
+        (records.filtered, "record", " outside the filters"),
+        (report.conflicts, "event", " with the id of another one"),
+    ];
+    let beside = beside.iter().filter(|(number, ..)| *number > 0);
+    let beside: Vec<String> =
+        beside.map(|(number, what, how)| format!("{}{how}", counted(*number, what))).collect();
+    if !beside.is_empty() {
+        ui::say(&format!("Beside them: {}.", beside.join(", ")));
     }
-    let skipped: Vec<String> =
-        report.skipped.iter().map(|(reason, number)| format!("{} {reason}", count(*number))).collect();
+}
+
+fn say_skipped(report: &Report) {
+    let skipped = report.skipped.iter().map(|(reason, number)| format!("{} {reason}", HumanCount(*number)));
+    let skipped: Vec<String> = skipped.collect();
     if !skipped.is_empty() {
         ui::say(&format!("Left out: {}.", skipped.join(", ")));
     }
-    let rejected = objects.rejected + report.records.rejected;
-    if rejected > 0 {
-        ui::say(&format!("Rejected: {} objects, {} records.", objects.rejected, report.records.rejected));
+}
+
+/// Says what went wrong, which is said to the quiet as well.
+fn say_losses(report: &Report) {
+    let objects = &report.objects;
+    if objects.rejected + report.records.rejected > 0 {
+        ui::say(&format!(
+            "Rejected: {}, {}.",
+            counted(objects.rejected, "object"),
+            counted(report.records.rejected, "record")
+        ));
     }
     name(&report.rejected);
     if objects.unreadable + report.unlisted > 0 {
-        ui::say(&format!("Not readable: {} objects, {} folders.", objects.unreadable, report.unlisted));
+        ui::say(&format!(
+            "Not readable: {}, {}.",
+            counted(objects.unreadable, "object"),
+            counted(report.unlisted, "folder")
+        ));
     }
     name(&report.unreadable);
 }
 
-fn name(notes: &[crate::convert::report::Note]) {
+fn name(notes: &[Note]) {
     for note in notes.iter().take(NAMED) {
         let at = match (note.record, note.byte) {
             (Some(record), Some(byte)) => format!(": record {record} (byte {byte})"),
@@ -269,6 +292,6 @@ fn name(notes: &[crate::convert::report::Note]) {
         ui::say(&format!("  {}{at}: {}", note.object, note.reason));
     }
     if notes.len() > NAMED {
-        ui::say(&format!("  … and {} more; --json lists them", notes.len() - NAMED));
+        ui::say(&format!("  … and {} more; --json lists them", HumanCount((notes.len() - NAMED) as u64)));
     }
 }

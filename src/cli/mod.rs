@@ -38,11 +38,11 @@ struct Cli {
     command: Command,
 
     /// Say only what went wrong
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, display_order = 900)]
     quiet: bool,
 
     /// Say what was done; twice: how (RUST_LOG sets it in detail)
-    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
+    #[arg(short, long, global = true, display_order = 901, action = ArgAction::Count, conflicts_with = "quiet")]
     verbose: u8,
 }
 
@@ -153,6 +153,7 @@ fn man() -> Result<Outcome> {
     let mut pages = Vec::new();
     let mut render = |command: &clap::Command| {
         clap_mangen::Man::new(command.clone())
+            .source(concat!("trailhouse ", env!("CARGO_PKG_VERSION")))
             .render(&mut pages)
             .map_err(|error| Error::failed("writing the manual").caused_by(error))
     };

@@ -6,7 +6,7 @@
 /// # Errors
 /// Says what a size looks like, where `text` is none, is zero or is beyond 64 bits.
 pub fn parse_size(text: &str) -> Result<u64, String> {
-    let wrong = || format!("{text:?} is no size; write 512MiB, 2GB or 1.5g");
+    let wrong = || String::from("expected a size such as 512MiB, 2GB or 1.5g");
     let trimmed = text.trim();
     let digits = trimmed.find(|char: char| !char.is_ascii_digit() && char != '.').unwrap_or(trimmed.len());
     let (number, unit) = trimmed.split_at(digits);

@@ -69,7 +69,8 @@ Examples:
     trailhouse sql lake/ -c 'SELECT name, description FROM columns'
 
   Keep an answer as a file:
-    trailhouse sql lake/ -c \"COPY (SELECT * FROM events WHERE error_code IS NOT NULL) TO 'errors.parquet'\"
+    trailhouse sql lake/ -c \"
+      COPY (SELECT * FROM events WHERE error_code IS NOT NULL) TO 'errors.parquet'\"
 
 Name days with event_date where you can: it decides which files are opened.";
 
@@ -130,11 +131,16 @@ fn statements(args: &SqlArgs) -> Result<Vec<String>> {
     }
     texts.extend(args.command.iter().cloned());
     if texts.is_empty() {
-        if io::stdin().is_terminal() {
-            return Err(Error::usage("no statement is given, and this version has no interactive shell")
+        let (why, text) = if io::stdin().is_terminal() {
+            ("this version has no interactive shell", String::new())
+        } else {
+            ("standard input is empty", standard_input()?)
+        };
+        if text.trim().is_empty() {
+            return Err(Error::usage(format!("no statement is given, and {why}"))
                 .hint("give one with -c 'SELECT …', in a file with -f FILE, or on standard input"));
         }
-        texts.push(standard_input()?);
+        texts.push(text);
     }
     Ok(texts)
 }

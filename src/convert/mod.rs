@@ -163,8 +163,15 @@ pub async fn run(options: &Options, progress: &Arc<Progress>) -> Result<Report> 
         started: options.now.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
         ..Report::default()
     };
-    let opened = open_lake(options).await?;
+    let mut opened = Lake::open(&options.lake).await?;
+    if let (Some(lake), Some(wanted)) = (&opened, &options.partitioning) {
+        lake.expect_partitioning(wanted)?;
+    }
     let listings = list_sources(options, progress, &mut report).await?;
+    if opened.is_none() {
+        // Only now, so that a mistyped source leaves no empty lake behind.
+        opened = open_lake(options).await?;
+    }
     let known = match &opened {
         Some(lake) => Known::read(lake).await?,
         None => Known::default(),
@@ -258,7 +265,7 @@ async fn list_sources(options: &Options, progress: &Progress, report: &mut Repor
         }
         for failure in &listing.failures {
             let url = source.url_of(&failure.path);
-            tracing::warn!(folder = %url, reason = %failure.message, "not listed");
+            tracing::info!(folder = %url, reason = %failure.message, "not listed");
             report.unlisted += 1;
             let note = Note { object: url, record: None, byte: None, reason: failure.message.clone() };
             keep_note(&mut report.unreadable, note, &mut report.notes_omitted);
@@ -382,7 +389,7 @@ fn describe(listings: &[Listing], plan: &Plan, report: &mut Report) {
     report.days = days.first().zip(days.last()).map(|(first, last)| (first.to_string(), last.to_string()));
 }
 
-/// The data files a plan makes at least: one a task, and one more for the events before midnight.
+/// The data files to expect of a plan: one a task, and one more for the events before midnight.
 fn expected_files(listings: &[Listing], plan: &Plan) -> u64 {
     let dated = |items: &[Item]| {
         items

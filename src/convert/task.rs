@@ -241,7 +241,7 @@ impl<'a> Worker<'a> {
                         Failure::Other(error) => error.chain(),
                         other => other.to_string(),
                     };
-                    tracing::warn!(object = %object.url, %reason, "not read");
+                    tracing::info!(object = %object.url, %reason, "not read");
                     let note = Note { object: object.url.clone(), record: None, byte: None, reason };
                     self.report.unreadable.push(note);
                 }
@@ -312,7 +312,7 @@ impl<'a> Worker<'a> {
             complete: outcome.filtered == 0,
         });
         for reject in outcome.rejects {
-            tracing::warn!(
+            tracing::info!(
                 object = %object.url, record = reject.record, byte = reject.byte, reason = %reject.reason, "rejected"
             );
             let note = Note {

@@ -114,7 +114,7 @@ impl<S: Sink> Decoder<'_, S> {
             let reason = if error.what.is_empty() {
                 not_json(&text[self.base..], start - self.base)
             } else {
-                format!("not valid JSON at byte {}: {}", error.at - self.base, error.what)
+                self.invalid(&error)
             };
             self.sink.rejected(text, broken.from..end, reason);
             scanner.at = end;
@@ -136,20 +136,51 @@ impl<S: Sink> Decoder<'_, S> {
         scanner.at += 1;
         let mut first = true;
         loop {
-            let from = scanner.at;
-            if !scanner.element(first).map_err(|error| Broken { error, from })? {
-                return Ok(());
-            }
-            first = false;
-            if scanner.peek() == Some(b'{') {
-                take(self, scanner)?;
-            } else {
-                let from = scanner.at;
-                let value = scanner.skip_value().map_err(|error| Broken { error, from })?;
-                let reason = format!("a record is {}, not an object", kind_of(self.text[value.start]));
-                self.sink.rejected(self.text, value, reason);
+            match self.element(scanner, first, &mut take) {
+                Ok(true) => first = false,
+                Ok(false) => return Ok(()),
+                Err(broken) => {
+                    let Some(resume) = self.after_stray_punctuation(broken.from) else { return Err(broken) };
+                    self.sink.rejected(self.text, broken.from..resume, self.invalid(&broken.error));
+                    scanner.at = resume;
+                    first = true;
+                }
             }
         }
+    }
+
+    /// Hands the next element on if it is an object; `false` at the end of the array.
+    fn element(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        first: bool,
+        take: &mut impl FnMut(&mut Self, &mut Scanner<'_>) -> Result<(), Broken>,
+    ) -> Result<bool, Broken> {
+        let from = scanner.at;
+        if !scanner.element(first).map_err(|error| Broken { error, from })? {
+            return Ok(false);
+        }
+        if scanner.peek() == Some(b'{') {
+            take(self, scanner)?;
+        } else {
+            let from = scanner.at;
+            let value = scanner.skip_value().map_err(|error| Broken { error, from })?;
+            let reason = format!("a record is {}, not an object", kind_of(self.text[value.start]));
+            self.sink.rejected(self.text, value, reason);
+        }
+        Ok(true)
+    }
+
+    /// Where the next element starts, if only commas and closing braces stand before it that are one too many: cutting
+    /// and joining logs by hand leaves them.
+    fn after_stray_punctuation(&self, from: usize) -> Option<usize> {
+        let rest = &self.text[from..];
+        let length = rest.iter().position(|byte| !b"},\r\n\t ".contains(byte))?;
+        (length > 0 && rest[length] == b'{').then_some(from + length)
+    }
+
+    fn invalid(&self, error: &SyntaxError) -> String {
+        format!("not valid JSON at byte {}: {}", error.at - self.base, error.what)
     }
 
     /// Takes the record at the scanner as it is.

@@ -124,17 +124,18 @@ impl Flattener {
             }
         };
         let row = rows.len();
-        // S3's own notifications come in a `Records` list too (S3 user guide, "Event message structure").
-        let from_s3 =
-            rows.text(arena, EVENT_SOURCE, row).is_some_and(|source| source.bytes().starts_with(b"aws:"));
-        if from_s3 || !self.is_event {
+        // Notifications of S3 and others come in a `Records` list too (S3 user guide, "Event message structure").
+        let notifier = rows
+            .text(arena, EVENT_SOURCE, row)
+            .filter(|source| source.bytes().starts_with(b"aws:"))
+            .map(|source| String::from_utf8_lossy(source.bytes()).into_owned());
+        if notifier.is_some() || !self.is_event {
             rows.cancel_row();
-            let reason = if from_s3 {
-                "an S3 event notification, not a CloudTrail event"
-            } else {
-                "no field of it is CloudTrail's"
+            let reason = match notifier {
+                Some(source) => format!("a notification from {source}, not a CloudTrail event"),
+                None => "no field of it is CloudTrail's".into(),
             };
-            return Err(Refusal::NotAnEvent { end, reason: reason.into() });
+            return Err(Refusal::NotAnEvent { end, reason });
         }
         if derive(arena, provenance, rows) {
             note(&mut self.shape, "eventTime", "!");

@@ -38,7 +38,8 @@ impl<'a> Cells<'a> {
     /// The value in a row; none where it is null.
     pub(super) fn value(&mut self, row: usize) -> Result<Option<String>, ArrowError> {
         match self {
-            Cells::Scalar(array, _) if array.is_null(row) => Ok(None),
+            // An array of the null type says that none of its values is null.
+            Cells::Scalar(array, _) if array.is_null(row) || array.data_type().is_null() => Ok(None),
             Cells::Scalar(_, formatter) => Ok(Some(formatter.value(row).try_to_string()?)),
             Cells::Json(encoder) if encoder.is_null(row) => Ok(None),
             Cells::Json(encoder) => {

@@ -65,8 +65,13 @@ fn explain_text(error: &DataFusionError, names: &Names) -> Error {
         },
         DataFusionError::SchemaError(schema, _) => explain_schema(schema),
         DataFusionError::SQL(parser, _) => {
-            let said = parser.to_string();
-            Error::failed(format!("syntax: {}", one_line(said.trim_start_matches("sql parser error: "))))
+            let said = one_line(parser.to_string().trim_start_matches("sql parser error: "))
+                .replace("Expected: ", "expected ")
+                .replace(", found: ", ", found ")
+                .replace("found EOF", "found the end")
+                .replace(" at Line: ", " at line ")
+                .replace(", Column: ", ", column ");
+            Error::failed(format!("syntax: {said}"))
         }
         DataFusionError::Plan(said) => {
             explain_names(said, names).unwrap_or_else(|| Error::failed(one_line(said)))
@@ -76,7 +81,20 @@ fn explain_text(error: &DataFusionError, names: &Names) -> Error {
                 .caused_by(one_line(said))
                 .hint("allow more with --memory, or ask about fewer days: WHERE event_date BETWEEN … AND …")
         }
-        error => Error::failed(one_line(&error.message())),
+        error => explain_refusal(&error.message()),
+    }
+}
+
+/// What the engine does not do, where it is what people try.
+fn explain_refusal(said: &str) -> Error {
+    if said.contains("Dot access not supported") {
+        Error::failed("a field of a list's element is not reached with a dot")
+            .hint("write it in brackets: resources[1]['arn']")
+    } else if said.contains("not supported for Base table") || said.contains("Insert into not implemented") {
+        Error::failed("no statement changes the events of a lake")
+            .hint("CREATE VIEW, and CREATE TABLE … AS SELECT, last as long as this command")
+    } else {
+        Error::failed(one_line(said))
     }
 }
 

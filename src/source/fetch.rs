@@ -19,7 +19,7 @@ pub enum Failure {
     )]
     Denied,
     /// It is larger than may be held in memory.
-    #[error("the object has {size} bytes; at most {limit} are read")]
+    #[error("the object has {size} bytes; at most {limit} are read, see --max-object-size")]
     TooLarge {
         /// Bytes as stored.
         size: u64,
@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(fetch(&location, &path, &object, 3).await.unwrap(), "[1]");
         assert_eq!(fetch(&location, &path, &untagged, 3).await.unwrap(), "[1]");
         let failure = fetch(&location, &path, &object, 2).await.unwrap_err();
-        assert_eq!(failure.to_string(), "the object has 3 bytes; at most 2 are read");
+        assert_eq!(failure.to_string(), "the object has 3 bytes; at most 2 are read, see --max-object-size");
         put("[2]").await;
         for object in [&object, &untagged] {
             let failure = fetch(&location, &path, object, 9).await.unwrap_err();

@@ -118,7 +118,7 @@ impl Address {
                 .hint(
                     "name the bucket as s3://bucket/prefix/, and an S3-compatible server by AWS_ENDPOINT_URL",
                 )),
-                _ => Err(Error::usage(format!("cannot read \"{text}\": unknown scheme \"{scheme}\""))
+                _ => Err(Error::usage(format!("cannot open \"{text}\": unknown scheme \"{scheme}\""))
                     .hint("use s3://bucket/prefix/, file:///directory or a path")),
             };
         }

@@ -26,7 +26,7 @@ impl Value {
 
     /// Reads values that follow each other.
     pub fn read_all(text: &str) -> Result<Vec<Value>, String> {
-        let mut reader = Reader { text: text.as_bytes(), at: 0 };
+        let mut reader = Reader { whole: text, text: text.as_bytes(), at: 0 };
         let mut values = Vec::new();
         loop {
             reader.space();
@@ -65,6 +65,7 @@ fn units(text: &str) -> Vec<u16> {
 }
 
 struct Reader<'a> {
+    whole: &'a str,
     text: &'a [u8],
     at: usize,
 }
@@ -145,7 +146,7 @@ impl Reader<'_> {
         self.take(b'"')?;
         let mut units = Vec::new();
         loop {
-            let rest = std::str::from_utf8(&self.text[self.at..]).map_err(|error| error.to_string())?;
+            let rest = &self.whole[self.at..];
             let next = rest.chars().next().ok_or("a string does not end")?;
             self.at += next.len_utf8();
             match next {
