@@ -1,8 +1,5 @@
 //! The `trailhouse` program.
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> std::process::ExitCode {
     trailhouse::cli::main()
 }

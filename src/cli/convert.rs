@@ -86,7 +86,7 @@ pub struct ConvertArgs {
     /// Reject objects that are larger than this, stored or inflated
     ///
     /// CloudTrail's own objects have at most 50 MB inflated. The limit is what a gzip bomb can cost.
-    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = parse_size)]
     max_object_size: u64,
 
     /// Show progress on standard error

@@ -45,7 +45,7 @@ const TEXT_SHARE: u64 = 4;
 
 /// Text that is sorted together at most. Every job has room for it by default, so that files do not depend on how many
 /// jobs there are: a run that was broken off finds its files again on another machine.
-const MOST_TEXT: u64 = 96 << 20;
+const MOST_TEXT: u64 = 64 << 20;
 
 /// Inflated bytes that a byte of gzip is taken for when tasks are packed; AWS's documentation says 10.
 const EXPECTED_RATIO: u64 = 10;

@@ -38,7 +38,10 @@ impl Default for BitVec {
 }
 
 impl<T: Copy + Default> Sparse<T> {
-    fn set(&mut self, row: usize, value: T) {
+    fn set(&mut self, row: usize, value: T, likely_rows: usize) {
+        if self.values.capacity() == 0 {
+            self.values.reserve(likely_rows);
+        }
         self.cut(row);
         self.pad(row);
         self.values.push(value);
@@ -98,10 +101,19 @@ pub struct Rows {
     /// The length of `side` before the row being written.
     side_before: usize,
     len: usize,
+    /// What a column reserves when it gets its first value.
+    likely_rows: usize,
 }
 
 impl Default for Rows {
     fn default() -> Self {
+        Rows::likely(0)
+    }
+}
+
+impl Rows {
+    /// For about as many rows.
+    pub fn likely(rows: usize) -> Self {
         let builders = COLUMNS
             .iter()
             .map(|column| match column.form {
@@ -111,11 +123,9 @@ impl Default for Rows {
                 Form::Resources => Builder::Resources(Resources::default()),
             })
             .collect();
-        Rows { builders, side: Vec::new(), side_before: 0, len: 0 }
+        Rows { builders, side: Vec::new(), side_before: 0, len: 0, likely_rows: rows }
     }
-}
 
-impl Rows {
     /// Rows kept so far.
     pub fn len(&self) -> usize {
         self.len
@@ -199,19 +209,19 @@ impl Rows {
 
     pub(super) fn set_view(&mut self, column: usize, view: u128) {
         if let Builder::Views(sparse) = &mut self.builders[column] {
-            sparse.set(self.len, view);
+            sparse.set(self.len, view, self.likely_rows);
         }
     }
 
     pub(super) fn set_bool(&mut self, column: usize, value: bool) {
         if let Builder::Bools(sparse) = &mut self.builders[column] {
-            sparse.set(self.len, value);
+            sparse.set(self.len, value, self.likely_rows);
         }
     }
 
     pub(super) fn set_number(&mut self, column: usize, value: i64) {
         if let Builder::Numbers(sparse) = &mut self.builders[column] {
-            sparse.set(self.len, value);
+            sparse.set(self.len, value, self.likely_rows);
         }
     }
 
@@ -225,7 +235,7 @@ impl Rows {
                 .extend(elements.iter().map(|element| (element.is_some(), element.unwrap_or_default())));
             let end = resources.elements.len();
             // Fewer than 2^32 elements fit the arena, each being at least two bytes of it.
-            resources.lists.set(self.len, (start as u32, end as u32));
+            resources.lists.set(self.len, (start as u32, end as u32), self.likely_rows);
         }
     }
 

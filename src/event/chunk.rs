@@ -161,7 +161,9 @@ impl Chunk {
         grouping: Grouping,
         mut each: impl FnMut(Group<'_>) -> Result<(), E>,
     ) -> Result<Tally, E> {
-        let rows = std::mem::take(&mut self.rows);
+        // The next rows are likely to be as many.
+        let likely = Rows::likely(self.rows.len());
+        let rows = std::mem::replace(&mut self.rows, likely);
         let text = std::mem::take(&mut self.arena);
         let order = sort::order(&rows, &text, &self.spans, &self.days, grouping);
         self.spans.clear();

@@ -48,6 +48,19 @@ pub const STATS_COLUMNS: [&str; 13] = [
     "read_only",
 ];
 
+/// The columns with bounds in the files beside [`STATS_COLUMNS`]: what follows the sort order at least loosely. Bounds
+/// cost a comparison a value, a tenth of all encoding if every column had them, and say nothing where values are random
+/// (ids) or not compared by order (JSON).
+const BOUND_COLUMNS: [&str; 7] = [
+    "aws_region",
+    "recipient_account_id",
+    "user_identity_account_id",
+    "user_identity_arn",
+    "user_identity_session_context_session_issuer_arn",
+    "user_identity_user_name",
+    "row_source_object",
+];
+
 /// The columns that single values are looked up by, in files where they are spread over all row groups.
 const BLOOM_COLUMNS: [&str; 7] = [
     "event_id",
@@ -178,7 +191,7 @@ fn properties(schema: &Schema, rows: usize, empty: &[&str]) -> WriterProperties 
         // Most columns have few values (names, ARNs, agents), in long runs thanks to the sort.
         .set_dictionary_enabled(true)
         // Chunk statistics skip row groups; page statistics are the page index.
-        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_statistics_enabled(EnabledStatistics::None)
         // Long enough to tell two ARNs of one account apart; beyond that a bound is as good as the value.
         .set_statistics_truncate_length(Some(64))
         .set_column_index_truncate_length(Some(64))
@@ -209,25 +222,26 @@ fn column_properties(
             .set_column_compression(path.clone(), Compression::UNCOMPRESSED)
             .set_column_statistics_enabled(path, EnabledStatistics::Chunk);
     }
+    let mut all = all;
+    if STATS_COLUMNS.contains(&name) || BOUND_COLUMNS.contains(&name) {
+        all = all.set_column_statistics_enabled(path.clone(), EnabledStatistics::Page);
+    }
+    if UNIQUE_COLUMNS.contains(&name) {
+        all = all.set_column_dictionary_enabled(path.clone(), false);
+    }
     if BLOOM_COLUMNS.contains(&name) {
         // Made for as many values as there can be and folded down to as many as there are: 3.7 per cent in all, nearly
         // all of it for the ids. At 1 in 100, a lookup in a month of files reads a handful of row groups in vain.
         let most = rows.min(ROW_GROUP_ROWS) as u64;
-        return all
-            .set_column_dictionary_enabled(path.clone(), !UNIQUE_COLUMNS.contains(&name))
+        all = all
             .set_column_bloom_filter_fpp(path.clone(), 0.01)
-            .set_column_bloom_filter_max_ndv(path, most.max(1));
-    }
-    if UNIQUE_COLUMNS.contains(&name) {
-        return all.set_column_dictionary_enabled(path, false);
+            .set_column_bloom_filter_max_ndv(path.clone(), most.max(1));
     }
     let json = schema::index(name).is_some_and(|at| schema::COLUMNS[at].form == Form::Json);
     if json {
         // Payloads repeat a little, so a dictionary is tried and given up early (16 times the limit saves 0.4 per
-        // cent); nobody compares JSON by order, so pages need no bounds.
-        return all
-            .set_column_dictionary_page_size_limit(path.clone(), 256 << 10)
-            .set_column_statistics_enabled(path, EnabledStatistics::Chunk);
+        // cent).
+        all = all.set_column_dictionary_page_size_limit(path, 256 << 10);
     }
     all
 }
