@@ -22,17 +22,11 @@ pub fn parse_when(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Strin
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Ok(time.to_utc());
     }
-    let units: [(char, fn(i64) -> Option<TimeDelta>); 4] = [
-        ('m', TimeDelta::try_minutes),
-        ('h', TimeDelta::try_hours),
-        ('d', TimeDelta::try_days),
-        ('w', TimeDelta::try_weeks),
-    ];
-    units
+    [('m', 1), ('h', 60), ('d', 24 * 60), ('w', 7 * 24 * 60)]
         .into_iter()
-        .find_map(|(unit, delta)| {
+        .find_map(|(unit, minutes)| {
             let count: u32 = text.strip_suffix(unit)?.parse().ok()?;
-            now.checked_sub_signed(delta(i64::from(count))?)
+            now.checked_sub_signed(TimeDelta::try_minutes(i64::from(count) * minutes)?)
         })
         .ok_or_else(|| {
             "expected a date (2026-03-01), an RFC 3339 time (2026-03-01T12:00:00Z), a time ago (36h, 7d) or yesterday"

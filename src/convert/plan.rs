@@ -87,8 +87,8 @@ pub fn plan(listings: &[Listing], bounds: &Bounds, mut wanted: impl FnMut(&Item)
             open.close(&mut tasks, start);
         }
         open.day = this.0;
-        for at in start..end {
-            let bytes = object(listings, &items[at]).size;
+        for (at, item) in (start..end).zip(&items[start..end]) {
+            let bytes = object(listings, item).size;
             if !fits(&open, bytes, 1) {
                 open.close(&mut tasks, at);
             }

@@ -134,7 +134,7 @@ pub async fn run(
     in_flight: Arc<Semaphore>,
     progress: Arc<Progress>,
 ) -> Result<TaskReport> {
-    let (send_object, objects) = mpsc::channel::<Fetched>(1);
+    let (send_object, objects) = mpsc::channel::<Fetched>(FETCHES);
     let (send_output, mut outputs) = mpsc::channel::<Output>(1);
     let working = {
         let spec = Arc::clone(&spec);

@@ -45,6 +45,15 @@ impl<'a> Scanner<'a> {
         self.text.get(range).unwrap_or_default()
     }
 
+    /// Moves over `text` if that is what comes next.
+    pub fn take(&mut self, text: &[u8]) -> bool {
+        let next = self.text.get(self.at..).is_some_and(|rest| rest.starts_with(text));
+        if next {
+            self.at += text.len();
+        }
+        next
+    }
+
     /// An error at the current byte.
     #[cold]
     pub fn error(&self, what: &'static str) -> SyntaxError {
@@ -244,8 +253,35 @@ impl<'a> Scanner<'a> {
 }
 
 /// The first byte at or after `at` that ends a run of plain string characters: a quote, a backslash, a control
-/// character, or the end of the text. Eight bytes a step.
+/// character, or the end of the text.
+#[cfg(target_arch = "x86_64")]
 fn plain_end(text: &[u8], mut at: usize) -> usize {
+    use std::arch::x86_64::{
+        _mm_cmpeq_epi8, _mm_loadu_si128, _mm_max_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
+    };
+    while let Some(chunk) = text.get(at..at + 16) {
+        // SAFETY: the chunk is the sixteen bytes that are loaded, and every x86-64 processor has SSE2.
+        let hits = unsafe {
+            let bytes = _mm_loadu_si128(chunk.as_ptr().cast());
+            let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"' as i8));
+            let backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\' as i8));
+            let last_control = _mm_set1_epi8(0x1f);
+            let control = _mm_cmpeq_epi8(_mm_max_epu8(bytes, last_control), last_control);
+            _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, backslash), control))
+        };
+        if hits != 0 {
+            return at + hits.trailing_zeros() as usize;
+        }
+        at += 16;
+    }
+    plain_end_anywhere(text, at)
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+use plain_end_anywhere as plain_end;
+
+/// The same on any processor, eight bytes a step.
+fn plain_end_anywhere(text: &[u8], mut at: usize) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = 0x8080_8080_8080_8080;
     while let Some(chunk) = text.get(at..at + 8) {
@@ -443,6 +479,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn every_way_of_finding_a_strings_end_finds_the_same(
+            text in proptest::collection::vec(prop_oneof![8 => 0x20u8..=0xff, 1 => 0u8..0x24, 1 => Just(b'\\')], 0..80),
+            at in 0usize..40,
+        ) {
+            let slow = (at.min(text.len())..text.len())
+                .find(|&at| text[at] == b'"' || text[at] == b'\\' || text[at] < 0x20)
+                .unwrap_or(text.len().max(at));
+            prop_assert_eq!(plain_end(&text, at), slow);
+            prop_assert_eq!(plain_end_anywhere(&text, at), slow);
+        }
+
         #[test]
         fn quoting_is_undone_by_unescaping(text in any::<String>()) {
             let mut quoted = Vec::new();

@@ -42,6 +42,8 @@ impl Node {
 /// some of its fields are repeated in columns of their own.
 pub(super) struct Member {
     pub key: &'static str,
+    /// The comma, key and colon with which the field stands in compact JSON.
+    pub opening: Vec<u8>,
     pub path: String,
     /// The column that holds the value.
     pub column: Option<usize>,
@@ -81,7 +83,8 @@ fn member_of(node: &mut Node, key: &'static str) -> usize {
     }
     let path = if node.path.is_empty() { key.to_owned() } else { format!("{}.{key}", node.path) };
     let member = node.members.len();
-    node.members.push(Member { key, path, column: None, node: None });
+    let opening = format!(",\"{key}\":").into_bytes();
+    node.members.push(Member { key, opening, path, column: None, node: None });
     node.buckets[bucket(key.as_bytes())].push(member as u8);
     member
 }
