@@ -116,7 +116,7 @@ impl Rows for RecordBatch {
     }
 
     fn is_without_values(&self, column: usize) -> bool {
-        self.column(column).null_count() == self.num_rows()
+        self.columns().get(column).is_some_and(|array| array.null_count() == self.num_rows())
     }
 
     fn slice(&self, start: usize, most: usize) -> Result<RecordBatch> {
