@@ -106,7 +106,7 @@ fn a_bomb_is_refused() {
     convert_unreadable(
         bomb(300 << 20),
         &[],
-        "inflates to more than 256 MiB, which --max-object-size forbids",
+        "inflates to more than 128 MiB, which --max-object-size forbids",
     );
 }
 

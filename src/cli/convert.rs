@@ -73,7 +73,7 @@ pub struct ConvertArgs {
     #[arg(long)]
     json: bool,
 
-    /// Use about this much memory [default: 384MiB for each job, 768MiB at least]
+    /// Use about this much memory [default: 256MiB for each job, 512MiB at least]
     ///
     /// Less memory gives smaller data files.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
@@ -119,7 +119,7 @@ Examples:
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 converted but some input was rejected or not readable, 130 interrupted.";
 
 /// Memory of one worker, unless the user says otherwise.
-const MEMORY_PER_JOB: u64 = 384 << 20;
+const MEMORY_PER_JOB: u64 = 256 << 20;
 
 /// Runs a conversion and reports it.
 ///
