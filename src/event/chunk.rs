@@ -280,12 +280,11 @@ mod tests {
         )
     }
 
-    /// What the groups hold: date, and the column of each row.
-    fn finish(
-        chunk: &mut Chunk,
-        grouping: Grouping,
-        column: &str,
-    ) -> (Vec<(Option<String>, Vec<String>)>, Tally) {
+    /// A group's date, and a column's value in each of its rows.
+    type Values = (Option<String>, Vec<String>);
+
+    /// What the groups hold.
+    fn finish(chunk: &mut Chunk, grouping: Grouping, column: &str) -> (Vec<Values>, Tally) {
         let mut found = Vec::new();
         let tally = chunk
             .finish(grouping, |group| -> Result<(), ArrowError> {

@@ -253,7 +253,7 @@ mod tests {
             duplicates: 3,
             filtered: 2,
             rejected: 1,
-            complete: name.len() % 2 == 0,
+            complete: name.len().is_multiple_of(2),
         }
     }
 

@@ -399,7 +399,8 @@ pub(super) mod tests {
             log.iter_mut().for_each(change);
             log.iter().map(Value::to_string).collect::<Vec<_>>().join("\n")
         };
-        let cases: [(fn(&mut Value), &str); 3] = [
+        type Spoil = fn(&mut Value);
+        let cases: [(Spoil, &str); 3] = [
             (
                 |action| {
                     let config = action.pointer_mut("/metaData/configuration").and_then(Value::as_object_mut);
