@@ -93,8 +93,8 @@ enum Builder {
 
 /// The rows of a batch while they are being flattened.
 ///
-/// One row is being written at any time, the row number [`Rows::len`]; [`Rows::end_row`] keeps it,
-/// [`Rows::cancel_row`] forgets what was written.
+/// One row is being written at any time, the row number [`Rows::len`]; `end_row` keeps it,
+/// `cancel_row` forgets what was written.
 pub struct Rows {
     builders: Vec<Builder>,
     side: Vec<u8>,

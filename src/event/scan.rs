@@ -1,6 +1,6 @@
 //! Walking JSON text without building values: what the decoder and the flattener stand on.
 //!
-//! The grammar is RFC 8259's, checked in full: what [`Scanner::skip_value`] accepts is valid JSON, so that payloads can
+//! The grammar is RFC 8259's, checked in full: what `Scanner::skip_value` accepts is valid JSON, so that payloads can
 //! be kept verbatim. The text is bytes; whoever makes strings of it has checked that it is UTF-8. No recursion, so no
 //! nesting is too deep.
 
