@@ -231,6 +231,21 @@ fn a_record_of_50_megabytes_is_a_record() {
     assert_eq!(lengths, ["first,16", &format!("huge,{}", payload.len() + 14), "last,16"]);
 }
 
+#[test]
+fn a_large_object_waits_for_its_turn_and_keeps_nobody_waiting() {
+    // More than may be in flight, behind more objects than are fetched at once.
+    let large = with(good("large"), "requestParameters", json!({ "payload": "y".repeat(1_300_000) }));
+    let env = TestEnv::new();
+    let mut trail = Trail::default();
+    for number in 0..40 {
+        trail = trail.log(&format!("a{number:02}.json"), &[good(&format!("small-{number}"))]);
+    }
+    // Not compressed: it is the bytes as stored that are in flight.
+    trail.put("z.json", json!({ "Records": [large] }).to_string()).write(env.path("trail"));
+    let args = ["convert", "trail", "--to", "lake", "--json", "--memory", "1MiB", "--jobs", "1"];
+    assert_eq!(env.run(args).success().report().n("/records/rows"), 41);
+}
+
 /// A server with the trail of [`Trail::grid`], and surroundings to use it in.
 fn served() -> (TestEnv, S3Server) {
     let server = S3Server::start();

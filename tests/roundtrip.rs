@@ -191,3 +191,54 @@ fn nesting_of_any_depth_comes_back() {
     assert_eq!(outcome.rejects, []);
     assert_eq!(rebuilt(&groups), [(1, deep)]);
 }
+
+#[test]
+fn nothing_is_dropped_between_envelopes() {
+    let event =
+        |id: &str| format!(r#"{{"eventTime":"2026-03-01T00:00:00Z","eventName":"N","eventID":"{id}"}}"#);
+    let (a, b) = (event("id-a"), event("id-b"));
+    let (text_a, text_b) = (serde_json::to_string(&a).unwrap(), serde_json::to_string(&b).unwrap());
+    for object in [
+        format!(r#"{{"Records":[{a}],"Records":[{b}]}}"#),
+        format!(r#"{{"x":1,"Records":[{a}],"Records":[{b}]}}"#),
+        format!(r#"{{"Events":[{{"CloudTrailEvent":{text_a}}}],"Records":[{b}]}}"#),
+        format!(r#"{{"CloudTrailEvent":{text_a},"CloudTrailEvent":{text_b}}}"#),
+        format!(r#"{{"detail":{a},"detail":{b}}}"#),
+        format!(r#"{{"eventName":"id-a","eventID":"id-b","Events":[]}}"#),
+        format!(r#"{{"eventName":"id-a","eventID":"id-b","_raw":"zzz"}}"#),
+        format!("{a}\n{{\"configurationItem\":{{\"x\":1}},\"eventName\":\"lost\"}}\n{b}"),
+        format!(
+            r#"{{"messageType":"CONTROL_MESSAGE","logEvents":[{{"message":{text_a}}},{{"message":{text_b}}}]}}"#
+        ),
+        format!(r#"{{"x":0,"Records":[{a}],"eventID":"id-b"}}"#),
+        format!(
+            "2026-03-01T00:00:00.000Z {a}\n2026-03-01T00:00:00.000Z {{\"cut\n2026-03-01T00:00:00.000Z {b}"
+        ),
+    ] {
+        let (outcome, groups, _) = convert(object.as_bytes());
+        let kept: String = rebuilt(&groups).into_iter().map(|(_, line)| line).collect();
+        let rejected: Vec<u8> = outcome.rejects.iter().flat_map(|reject| reject.data.clone()).collect();
+        let all = kept + &String::from_utf8(rejected).unwrap();
+        for id in ["id-a", "id-b"] {
+            assert!(all.contains(id), "{id} is gone: {object}");
+        }
+        assert!(!object.contains("lost") || all.contains("lost"), "{object}");
+    }
+}
+
+#[test]
+fn lists_in_lists_are_no_way_down() {
+    let deep = 100_000;
+    let object = r#"{"Events":["#.repeat(deep) + &"]}".repeat(deep);
+    let (outcome, groups, _) = convert(object.as_bytes());
+    assert_eq!((groups.len(), outcome.rejects.len()), (0, 1));
+}
+
+#[test]
+fn a_wrapped_record_that_is_none_is_kept_as_it_stood() {
+    let object = r#"{"CloudTrailEvent":"{\"eventSource\":\"aws:s3\",\"eventName\":\"x\"}"}"#;
+    let (outcome, ..) = convert(object.as_bytes());
+    let reject = &outcome.rejects[0];
+    let byte = reject.byte.unwrap() as usize;
+    assert_eq!(&object.as_bytes()[byte..byte + reject.data.len()], reject.data);
+}

@@ -443,8 +443,8 @@ async fn convert(
             async move { task::run(spec, &options.sources, &options.lake, workers, in_flight, progress).await }
         })
         // In the order of the plan, so that a run's commits do not depend on which task was faster.
-        // One more than work at once: it reads ahead.
-        .buffered(jobs + 1);
+        // No more than there are workers: a task that waited for one would hold bytes in flight that the others need.
+        .buffered(jobs);
     let mut pending = Pending::default();
     while let Some(task) = tasks.try_next().await? {
         pending.add(task, report);
@@ -480,6 +480,7 @@ impl Pending {
         report.bytes.inflated += task.inflated_bytes;
         report.bytes.written += task.files.iter().map(|file| file.size).sum::<u64>();
         report.files += task.files.len() as u64;
+        report.notes_omitted += task.notes_omitted;
         for note in task.rejected {
             keep_note(&mut report.rejected, note, &mut report.notes_omitted);
         }

@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::report::Note;
 use super::workers::Workers;
-use super::{Progress, Settings};
+use super::{Progress, Settings, keep_note};
 use crate::error::{Context, Error, Result};
 use crate::event::chunk::{Candidate, Chunk, Source};
 use crate::event::sort::{Group, Grouping};
@@ -104,6 +104,8 @@ pub struct TaskReport {
     pub rejected_objects: u64,
     /// What was rejected.
     pub rejected: Vec<Note>,
+    /// Notes left out above.
+    pub notes_omitted: u64,
     /// What could not be read.
     pub unreadable: Vec<Note>,
     /// Rows that share account and event id with a row of other content.
@@ -321,8 +323,8 @@ impl<'a> Worker<'a> {
                 byte: reject.byte,
                 reason: reject.reason.clone(),
             };
-            self.report.rejected.push(note);
-            self.rejected_bytes += reject.data.len();
+            keep_note(&mut self.report.rejected, note, &mut self.report.notes_omitted);
+            self.rejected_bytes += reject.data.len() + object.url.len() + reject.reason.len();
             self.rejected.push(Rejected {
                 object: object.url.clone(),
                 record: reject.record,
@@ -352,7 +354,7 @@ impl<'a> Worker<'a> {
             );
             let encoded = encode(&Sorted(&group), partitioning)?;
             let file = DataFile {
-                path: data_file(&partition, hash, *files),
+                path: data_file(&partition, &name(hash, &encoded.bytes), *files),
                 size: encoded.bytes.len() as u64,
                 rows: encoded.rows,
                 partition,
@@ -378,9 +380,9 @@ impl<'a> Worker<'a> {
         if self.rejected.is_empty() {
             return Ok(());
         }
-        let hash: String = self.hash.iter().map(|byte| format!("{byte:02x}")).collect();
-        let path = rejected_file(&format!("{hash}-{:05}", self.rejected_files));
         let bytes = Bytes::from(rejected::encode(&std::mem::take(&mut self.rejected))?);
+        let hash: String = name(&self.hash, &bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let path = rejected_file(&format!("{hash}-{:05}", self.rejected_files));
         self.rejected_files += 1;
         self.rejected_bytes = 0;
         self.out.blocking_send(Output::Rejected { path, bytes }).map_err(|_| stopped())
@@ -402,6 +404,17 @@ impl write::Rows for Sorted<'_> {
     fn slice(&self, start: usize, most: usize) -> Result<RecordBatch> {
         self.0.batch(start, most).context(|| "sorting rows".into())
     }
+}
+
+/// A file's name: of the task and of the content, because an object that could not be read this time makes other
+/// files of the same task.
+fn name(task: &[u8; 16], content: &[u8]) -> [u8; 16] {
+    let mut hasher = Sha256::new();
+    hasher.update(task);
+    hasher.update(content);
+    let mut name = [0; 16];
+    name.copy_from_slice(&hasher.finalize()[..16]);
+    name
 }
 
 /// The putting side has ended; what it ended with is what the task reports.

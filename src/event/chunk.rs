@@ -1,5 +1,7 @@
 //! Objects in, sorted record batches out: the whole of `event` behind one type.
 
+use std::ops::Range;
+
 use arrow::buffer::Buffer;
 use arrow::error::ArrowError;
 
@@ -199,14 +201,21 @@ struct Flattening<'a, 'k> {
 }
 
 impl Flattening<'_, '_> {
-    fn flatten(&mut self, arena: &[u8], at: usize, record: u64) -> Result<usize, SyntaxError> {
+    /// Flattens the record at `at`; refused, it is kept as it stands there, or in `wrapping`.
+    fn flatten(
+        &mut self,
+        arena: &[u8],
+        at: usize,
+        record: u64,
+        wrapping: Option<&Range<usize>>,
+    ) -> Result<usize, SyntaxError> {
         let number = i64::try_from(record).unwrap_or(i64::MAX);
         let flattened = self.flattener.record(arena, at, number, self.provenance, self.rows);
         let end = match flattened {
             Ok(end) => end,
             Err(Refusal::Syntax(error)) => return Err(error),
             Err(Refusal::NotAnEvent { end, reason }) => {
-                self.reject(arena, at..end, reason, Some(record));
+                self.reject(arena, wrapping.cloned().unwrap_or(at..end), reason, Some(record));
                 return Ok(end);
             }
         };
@@ -235,14 +244,15 @@ impl Flattening<'_, '_> {
         } else {
             Err("the wrapped event holds half a surrogate pair".into())
         };
-        let flattened = checked
-            .and_then(|()| self.flatten(arena, at, record).map(drop).map_err(|error| error.what.into()));
+        let flattened = checked.and_then(|()| {
+            self.flatten(arena, at, record, Some(&string.inner)).map(drop).map_err(|error| error.what.into())
+        });
         if let Err(reason) = flattened {
             self.reject(arena, string.inner, reason, Some(record));
         }
     }
 
-    fn reject(&mut self, text: &[u8], range: std::ops::Range<usize>, reason: String, record: Option<u64>) {
+    fn reject(&mut self, text: &[u8], range: Range<usize>, reason: String, record: Option<u64>) {
         let byte = Some((range.start - self.base) as u64);
         self.outcome.rejects.push(Reject { record, byte, reason, data: text[range].to_vec() });
     }
@@ -251,7 +261,7 @@ impl Flattening<'_, '_> {
 impl Sink for Flattening<'_, '_> {
     fn record(&mut self, text: &[u8], at: usize) -> Result<usize, SyntaxError> {
         let record = self.outcome.records + 1;
-        let end = self.flatten(text, at, record)?;
+        let end = self.flatten(text, at, record, None)?;
         self.outcome.records = record;
         Ok(end)
     }
@@ -261,7 +271,7 @@ impl Sink for Flattening<'_, '_> {
         self.embedded.push((string, self.outcome.records));
     }
 
-    fn rejected(&mut self, text: &[u8], range: std::ops::Range<usize>, reason: String) {
+    fn rejected(&mut self, text: &[u8], range: Range<usize>, reason: String) {
         self.outcome.records += 1;
         self.reject(text, range, reason, Some(self.outcome.records));
     }
@@ -356,9 +366,18 @@ mod tests {
         let time = "2026-03-01T00:00:00Z";
         let number =
             |number: &str| record("1", "eu", time, "a", &format!(r#","requestParameters":{number}"#));
-        let mut chunk = chunk(&[&[number("1.00000000000000000001"), number("1.0")]]);
-        let (groups, tally) = finish(&mut chunk, BY_DATE, "event_id");
-        assert_eq!((groups[0].1.len(), tally.conflicts), (2, 1));
+        for (one, other) in [
+            ("1.00000000000000000001", "1.0"),
+            (
+                r#"{"p":100000000000000000001,"q":100000000000000000002}"#,
+                r#"{"p":100000000000000000002,"q":100000000000000000001}"#,
+            ),
+            (r#"{"x":{"p":1,"q":2},"x":5}"#, r#"{"x":{"p":2,"q":1},"x":5}"#),
+        ] {
+            let mut chunk = chunk(&[&[number(one), number(other)]]);
+            let (groups, tally) = finish(&mut chunk, BY_DATE, "event_id");
+            assert_eq!((groups[0].1.len(), tally.conflicts), (2, 1), "{one} {other}");
+        }
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub enum Verdict {
 /// Decodes one object: what stands in `text` from byte `base` on, given whether all of that `is_utf8`. Byte numbers in
 /// reasons count from `base`.
 pub fn decode(text: &[u8], base: usize, is_utf8: bool, sink: &mut impl Sink) -> Verdict {
-    Decoder { text, base, is_utf8, sink, verdict: Verdict::Empty }.documents()
+    Decoder { text, base, is_utf8, sink, verdict: Verdict::Empty, lists: 0, foreign: Vec::new() }.documents()
 }
 
 /// Decodes the text of a record that was found inside a string: `text[at..]`, to its end.
@@ -75,12 +75,23 @@ const EVENT_KEYS: &[&[u8]] = &[
     b"requestParameters",
 ];
 
+/// Keys under which an envelope or a wrapping holds events.
+const ENVELOPE_KEYS: &[&[u8]] =
+    &[b"Records", b"Events", b"logEvents", b"CloudTrailEvent", b"_raw", b"detail", b"aws", b"message"];
+
+/// Lists of lists of events are walked this deep: `lookup-events` output in an array is the deepest that is known.
+const MOST_LISTS: usize = 4;
+
 struct Decoder<'a, S> {
     text: &'a [u8],
     base: usize,
     is_utf8: bool,
     sink: &'a mut S,
     verdict: Verdict,
+    /// The lists being walked.
+    lists: usize,
+    /// Documents of another kind, which are nothing to speak of only where there is nothing else.
+    foreign: Vec<Range<usize>>,
 }
 
 /// Why a document was given up: where, why, and where the part that is lost begins.
@@ -107,10 +118,12 @@ impl<S: Sink> Decoder<'_, S> {
             let Err(broken) = done else { continue };
             let error = broken.error;
             self.verdict = Verdict::Events;
-            // A line that starts with a brace starts anew: one bad line of many costs that line.
+            self.lists = 0;
+            // A line that starts like an event starts anew: one bad line of many costs that line.
             let resume = error.at.max(start);
-            let end =
-                memchr::memmem::find(&text[resume..], b"\n{").map_or(text.len(), |found| resume + found + 1);
+            let lines = memchr::memchr_iter(b'\n', &text[resume..]).map(|found| resume + found + 1);
+            let starts_anew = |at: &usize| text.get(*at) == Some(&b'{') || export_line(text, *at).is_some();
+            let end = lines.into_iter().find(starts_anew).unwrap_or(text.len());
             let reason = if error.what.is_empty() {
                 not_json(&text[self.base..], start - self.base)
             } else {
@@ -119,12 +132,20 @@ impl<S: Sink> Decoder<'_, S> {
             self.sink.rejected(text, broken.from..end, reason);
             scanner.at = end;
         }
+        if self.verdict == Verdict::Events {
+            for document in std::mem::take(&mut self.foreign) {
+                self.sink.rejected(text, document, NOT_AN_EVENT.into());
+            }
+        }
         self.verdict
     }
 
     fn array(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Broken> {
         self.verdict = Verdict::Events;
-        self.elements(scanner, |decoder, scanner| decoder.object(scanner, true))
+        self.lists += 1;
+        self.elements(scanner, |decoder, scanner| decoder.object(scanner, true))?;
+        self.lists -= 1;
+        Ok(())
     }
 
     /// Walks an array whose bracket is next, handing every element that is an object on.
@@ -226,8 +247,13 @@ impl<S: Sink> Decoder<'_, S> {
                 self.verdict = Verdict::Events;
                 self.elements(&mut ahead, Self::record)?;
                 let after = ahead.at;
-                while ahead.member(false).map_err(|error| Broken { error, from: after })?.is_some() {
-                    ahead.skip_value().map_err(|error| Broken { error, from: after })?;
+                while let Some(key) = ahead.member(false).map_err(|error| Broken { error, from: after })? {
+                    let value = ahead.skip_value().map_err(|error| Broken { error, from: after })?;
+                    let key = &text[key.inner];
+                    if ENVELOPE_KEYS.contains(&key) || EVENT_KEYS.contains(&key) {
+                        let reason = format!("{:?} stands beside \"Records\"", String::from_utf8_lossy(key));
+                        self.sink.rejected(text, value, reason);
+                    }
                 }
                 scanner.at = ahead.at;
                 return Ok(());
@@ -239,24 +265,35 @@ impl<S: Sink> Decoder<'_, S> {
         let members = Members::of(scanner).map_err(broken)?;
         let whole = from..scanner.at;
         let again = |range: &Range<usize>| Scanner::new(text, range.start);
+        if members.looks_like_event() {
+            return self.record(&mut Scanner::new(text, from));
+        }
+        if members.is_ambiguous() {
+            self.verdict = Verdict::Events;
+            self.sink.rejected(text, whole, "events could be in more than one of its fields".into());
+            return Ok(());
+        }
         if let Some(records) = members.list(text, b"Records") {
             self.verdict = Verdict::Events;
             return self.elements(&mut again(records), Self::record);
         }
-        if let Some(events) = members.list(text, b"Events") {
-            self.verdict = Verdict::Events;
-            return self.elements(&mut again(events), |decoder, scanner| decoder.object(scanner, true));
+        if let Some(events) = members.list(text, b"Events").filter(|_| self.lists < MOST_LISTS) {
+            return self.array(&mut again(events));
         }
         if let Some(messages) = members.list(text, b"logEvents") {
             self.verdict = Verdict::Events;
-            if members.get(b"messageType").is_some_and(|kind| &text[kind.clone()] == b"\"CONTROL_MESSAGE\"") {
-                return Ok(());
-            }
+            let kind = members.get(b"messageType").map(|kind| &text[kind.clone()]);
+            let is_control = kind == Some(b"\"CONTROL_MESSAGE\"");
             return self.elements(&mut again(messages), |decoder, scanner| {
                 let from = scanner.at;
                 let members = Members::of(scanner).map_err(|error| Broken { error, from })?;
                 let whole = from..scanner.at;
                 match members.get(b"message") {
+                    // The health check's own text.
+                    Some(message) if is_control && !text[message.clone()].starts_with(b"\"{") => {}
+                    _ if members.is_ambiguous() => {
+                        decoder.sink.rejected(text, whole, "a log event with several messages".into());
+                    }
                     Some(message) => decoder.embedded(message.clone(), whole),
                     None => decoder.sink.rejected(text, whole, "a log event without a message".into()),
                 }
@@ -268,9 +305,6 @@ impl<S: Sink> Decoder<'_, S> {
                 self.embedded(string.clone(), whole);
                 return Ok(());
             }
-        }
-        if members.looks_like_event() {
-            return self.record(&mut Scanner::new(text, from));
         }
         // EventBridge has the event in `detail`, Wazuh in `aws`.
         for key in [&b"detail"[..], b"aws"] {
@@ -285,6 +319,7 @@ impl<S: Sink> Decoder<'_, S> {
             if self.verdict == Verdict::Empty {
                 self.verdict = Verdict::Foreign(foreign);
             }
+            self.foreign.push(whole);
             return Ok(());
         }
         self.verdict = Verdict::Events;
@@ -314,6 +349,13 @@ impl<'a> Members<'a> {
 
     fn list(&self, text: &[u8], key: &[u8]) -> Option<&Range<usize>> {
         self.get(key).filter(|value| text[value.start] == b'[')
+    }
+
+    /// Whether events could be in more than one of the members.
+    fn is_ambiguous(&self) -> bool {
+        let count = |keys: &[&[u8]]| self.0.iter().filter(|(key, _)| keys.contains(key)).count();
+        let envelopes = count(ENVELOPE_KEYS);
+        envelopes > 0 && envelopes + count(EVENT_KEYS) > 1
     }
 
     fn looks_like_event(&self) -> bool {

@@ -21,6 +21,9 @@ const UNMAPPED: usize = known("unmapped");
 const ROW_SHAPE: usize = known("row_shape");
 const ROW_SOURCE_RECORD: usize = known("row_source_record");
 
+/// A longer list of resources is kept in `unmapped` only: an element costs up to seventy times its text as a column.
+const MOST_RESOURCES: usize = 10_000;
+
 /// Why a record became no row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
@@ -401,6 +404,10 @@ impl Flattener {
                 let mut first = true;
                 while scanner.element(first)? {
                     first = false;
+                    if self.elements.len() >= MOST_RESOURCES {
+                        self.elements.clear();
+                        return Ok(false);
+                    }
                     exact &= self.resource(arena, &mut scanner, rows)?;
                 }
                 Ok(exact)

@@ -121,7 +121,7 @@ impl Inflater {
             let consumed = loop {
                 let left = limit_bytes - (out.len() - start);
                 // One byte more than is left: a text of exactly the limit must not look too large.
-                match self.decompressor.member(rest, room.min(left + 1), out) {
+                match self.decompressor.member(rest, room.min(left.saturating_add(1)), out) {
                     Member::Done { consumed } => break consumed,
                     Member::NeedsRoom if room > left => return Err(InflateError::TooLarge { limit_bytes }),
                     Member::NeedsRoom => room = room.saturating_mul(4),

@@ -196,31 +196,46 @@ fn distinct(rows: &Rows, arena: &[u8], spans: &[RecordSpan], run: &[Key], tally:
     kept
 }
 
-/// What two records have in common exactly if they are equal as JSON values, however they are laid out: the value, and
-/// every string and number as it is spelled, since a parsed number may have lost digits. Text that `serde_json` cannot
-/// read (half surrogate pairs, nesting beyond its limit) is equal only to itself.
+/// What two records have in common exactly if they are equal as JSON values, however they are laid out. Text that
+/// `serde_json` cannot read, or reads with a loss (half surrogate pairs, nesting beyond its limit, digits, repeated
+/// keys), is equal only to itself.
 fn content(text: &[u8]) -> Vec<u8> {
-    let Ok(value) = serde_json::from_slice::<serde_json::Value>(text) else { return text.to_vec() };
-    let mut scalars: Vec<&[u8]> = Vec::new();
-    let mut scanner = Scanner::new(text, 0);
-    while let Some(byte) = scanner.next_token() {
-        let start = scanner.at;
-        if matches!(byte, b'{' | b'}' | b'[' | b']' | b',' | b':') {
-            scanner.at += 1;
-        } else if scanner.skip_value().is_ok() {
-            scalars.push(&text[start..scanner.at]);
-        } else {
-            return text.to_vec();
+    let read = || -> Option<serde_json::Value> {
+        let value: serde_json::Value = serde_json::from_slice(text).ok()?;
+        let mut scanner = Scanner::new(text, 0);
+        let mut keys = 0;
+        while let Some(byte) = scanner.next_token() {
+            let start = scanner.at;
+            match byte {
+                b'{' | b'}' | b'[' | b']' | b',' => scanner.at += 1,
+                b':' => {
+                    keys += 1;
+                    scanner.at += 1;
+                }
+                _ => {
+                    scanner.skip_value().ok()?;
+                    let scalar = &text[start..scanner.at];
+                    let is_number = byte == b'-' || byte.is_ascii_digit();
+                    let read: serde_json::Value = serde_json::from_slice(scalar).ok()?;
+                    if is_number && read.to_string().as_bytes() != scalar {
+                        return None;
+                    }
+                }
+            }
         }
-    }
-    scalars.sort_unstable();
+        (keys == members(&value)).then_some(value)
+    };
     // Keys come out sorted: serde_json's maps are ordered by key.
-    let mut content = value.to_string().into_bytes();
-    for scalar in scalars {
-        content.push(0);
-        content.extend_from_slice(scalar);
+    read().map_or_else(|| text.to_vec(), |value| value.to_string().into_bytes())
+}
+
+/// How many members all objects of a value have together. `serde_json` has bounded the depth.
+fn members(value: &serde_json::Value) -> usize {
+    match value {
+        serde_json::Value::Array(values) => values.iter().map(members).sum(),
+        serde_json::Value::Object(map) => map.len() + map.values().map(members).sum::<usize>(),
+        _ => 0,
     }
-    content
 }
 
 /// The distinct places in order, and a key for every row.
