@@ -204,8 +204,8 @@ fn nothing_is_dropped_between_envelopes() {
         format!(r#"{{"Events":[{{"CloudTrailEvent":{text_a}}}],"Records":[{b}]}}"#),
         format!(r#"{{"CloudTrailEvent":{text_a},"CloudTrailEvent":{text_b}}}"#),
         format!(r#"{{"detail":{a},"detail":{b}}}"#),
-        format!(r#"{{"eventName":"id-a","eventID":"id-b","Events":[]}}"#),
-        format!(r#"{{"eventName":"id-a","eventID":"id-b","_raw":"zzz"}}"#),
+        r#"{"eventName":"id-a","eventID":"id-b","Events":[]}"#.to_owned(),
+        r#"{"eventName":"id-a","eventID":"id-b","_raw":"zzz"}"#.to_owned(),
         format!("{a}\n{{\"configurationItem\":{{\"x\":1}},\"eventName\":\"lost\"}}\n{b}"),
         format!(
             r#"{{"messageType":"CONTROL_MESSAGE","logEvents":[{{"message":{text_a}}},{{"message":{text_b}}}]}}"#
