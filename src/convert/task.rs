@@ -310,7 +310,7 @@ impl<'a> Worker<'a> {
             rows: outcome.rows,
             duplicates: 0,
             filtered: outcome.filtered,
-            rejected: outcome.rejects.iter().filter(|reject| reject.record.is_some()).count() as u64,
+            rejected: outcome.rejected,
             complete: outcome.filtered == 0,
         });
         for reject in outcome.rejects {

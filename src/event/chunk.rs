@@ -51,7 +51,11 @@ pub struct Reject {
     pub data: Vec<u8>,
 }
 
-/// What became of an object. `records = rows + filtered + rejects with a record number`.
+/// An object's rejects beyond this many are kept together in the last one: each costs some hundred bytes beside its
+/// text, and a hostile object has millions.
+const MOST_REJECTS: usize = 10_000;
+
+/// What became of an object. `records = rows + filtered + rejected`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// Records found.
@@ -60,6 +64,8 @@ pub struct Outcome {
     pub rows: u64,
     /// Records that were not wanted.
     pub filtered: u64,
+    /// Records that were refused.
+    pub rejected: u64,
     /// What was refused.
     pub rejects: Vec<Reject>,
     /// What else the object was, if it held no events: a digest, an AWS Config delivery.
@@ -253,8 +259,20 @@ impl Flattening<'_, '_> {
     }
 
     fn reject(&mut self, text: &[u8], range: Range<usize>, reason: String, record: Option<u64>) {
+        self.outcome.rejected += u64::from(record.is_some());
+        let rejects = &mut self.outcome.rejects;
+        if rejects.len() >= MOST_REJECTS
+            && let Some(last) = rejects.last_mut()
+        {
+            last.reason = format!(
+                "rejected like {MOST_REJECTS} before it, with all that follow in this object, one a line"
+            );
+            last.data.push(b'\n');
+            last.data.extend_from_slice(&text[range]);
+            return;
+        }
         let byte = Some((range.start - self.base) as u64);
-        self.outcome.rejects.push(Reject { record, byte, reason, data: text[range].to_vec() });
+        rejects.push(Reject { record, byte, reason, data: text[range].to_vec() });
     }
 }
 
@@ -387,6 +405,17 @@ mod tests {
         let (groups, tally) = finish(&mut chunk, BY_DATE, "event_name");
         assert_eq!(groups[0].1.len(), 2);
         assert_eq!(tally, Tally { duplicates: vec![0, 1], conflicts: 0 });
+    }
+
+    #[test]
+    fn of_very_many_rejects_the_last_keeps_the_rest() {
+        let many = MOST_REJECTS + 5;
+        let text = format!("{{\"Records\":[{}]}}", vec!["{}"; many].join(","));
+        let source = Source { url: "u", account: None, region: None, day: None };
+        let outcome = Chunk::new(1 << 16).object(text.as_bytes(), &source, 1 << 20, &mut |_| true);
+        assert_eq!((outcome.records, outcome.rejected), (many as u64, many as u64));
+        assert_eq!(outcome.rejects.len(), MOST_REJECTS);
+        assert_eq!(outcome.rejects[MOST_REJECTS - 1].data, vec!["{}"; 6].join("\n").as_bytes());
     }
 
     #[test]
