@@ -415,7 +415,7 @@ mod tests {
         let outcome = Chunk::new(1 << 16).object(text.as_bytes(), &source, 1 << 20, &mut |_| true);
         assert_eq!((outcome.records, outcome.rejected), (many as u64, many as u64));
         assert_eq!(outcome.rejects.len(), MOST_REJECTS);
-        assert_eq!(outcome.rejects[MOST_REJECTS - 1].data, vec!["{}"; 6].join("\n").as_bytes());
+        assert_eq!(outcome.rejects[MOST_REJECTS - 1].data, ["{}"; 6].join("\n").as_bytes());
     }
 
     #[test]
