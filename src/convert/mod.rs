@@ -29,10 +29,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use crate::error::{Error, Result};
-use crate::lake::commit::{About, Outcome, commit};
+use crate::lake::commit::{About, Change, Outcome, Purpose, commit};
 use crate::lake::layout::{DataFile, Partitioning};
 use crate::lake::ledger::{self, Entry};
 use crate::lake::snapshot::Lake;
+use crate::lake::vouched::Vouched;
 use crate::source::list::{Filter, Listing, list};
 use crate::store::Location;
 use plan::{Bounds, Item, Plan, object, plan};
@@ -337,8 +338,9 @@ enum State {
 impl Known {
     async fn read(lake: &Lake) -> Result<Known> {
         let mut known = Known::default();
-        ledger::read(lake, |entry| {
-            let set = if entry.complete { &mut known.whole } else { &mut known.partly };
+        let vouched = Vouched::read(lake).await?;
+        ledger::read(lake, &vouched, &ledger::Window::default(), |_, entry| {
+            let set = if entry.filter.is_none() { &mut known.whole } else { &mut known.partly };
             set.insert(fingerprint(&entry.url, entry.size, &entry.version));
         })
         .await?;
@@ -502,24 +504,31 @@ impl Pending {
             ("files".to_owned(), self.files.len() as u64),
             ("rows".to_owned(), rows),
         ];
-        let about =
-            About { run_id: options.run_id.clone(), time: options.now, counts: counts.into_iter().collect() };
+        let about = About {
+            purpose: Purpose::Convert,
+            run_id: options.run_id.clone(),
+            time: options.now,
+            counts: counts.into_iter().collect(),
+        };
+        let change = Change {
+            adds: std::mem::take(&mut self.files),
+            entries: std::mem::take(&mut self.entries),
+            ..Change::default()
+        };
         for _ in 0..COMMIT_TRIES {
-            let outcome = commit(&lake, &self.files, &self.entries, &about).await?;
+            let outcome = commit(&lake, &change, &about).await?;
             lake = Lake::open(&options.lake)
                 .await?
                 .ok_or_else(|| Error::failed(format!("the lake {} has disappeared", options.lake.url)))?;
             match outcome {
                 Outcome::Committed { version } => {
-                    tracing::info!(version, files = self.files.len(), rows, "committed");
+                    tracing::info!(version, files = change.adds.len(), rows, "committed");
                     report.commits += 1;
-                    self.files.clear();
-                    self.entries.clear();
                     return Ok(lake);
                 }
                 Outcome::Conflict { version } => {
                     tracing::info!(version, "another writer has committed first");
-                    self.expect_unconverted(&lake).await?;
+                    expect_unconverted(&change, &lake).await?;
                 }
             }
         }
@@ -529,25 +538,25 @@ impl Pending {
         ))
         .hint("run the command again when fewer writers are at work"))
     }
+}
 
-    /// Refuses to add rows of objects that somebody else has added meanwhile.
-    async fn expect_unconverted(&self, lake: &Lake) -> Result<()> {
-        let known = Known::read(lake).await?;
-        let both = self
-            .entries
-            .iter()
-            .map(|entry| fingerprint(&entry.url, entry.size, &entry.version))
-            .filter(|key| known.whole.contains(key) || known.partly.contains(key))
-            .count();
-        if both == 0 {
-            return Ok(());
-        }
-        Err(Error::failed(format!(
-            "another run has converted {both} of the same objects into {} meanwhile",
-            lake.location().url
-        ))
-        .hint("nothing was added twice: run the command again for what is left"))
+/// Refuses to add rows of objects that somebody else has added meanwhile.
+async fn expect_unconverted(change: &Change, lake: &Lake) -> Result<()> {
+    let known = Known::read(lake).await?;
+    let both = change
+        .entries
+        .iter()
+        .map(|entry| fingerprint(&entry.url, entry.size, &entry.version))
+        .filter(|key| known.whole.contains(key) || known.partly.contains(key))
+        .count();
+    if both == 0 {
+        return Ok(());
     }
+    Err(Error::failed(format!(
+        "another run has converted {both} of the same objects into {} meanwhile",
+        lake.location().url
+    ))
+    .hint("nothing was added twice: run the command again for what is left"))
 }
 
 fn add_objects(objects: &mut Objects, task: &TaskReport, converted: u64) {

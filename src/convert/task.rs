@@ -311,7 +311,8 @@ impl<'a> Worker<'a> {
             duplicates: 0,
             filtered: outcome.filtered,
             rejected: outcome.rejected,
-            complete: outcome.filtered == 0,
+            filter: (outcome.filtered > 0).then(|| "{}".to_owned()),
+            ..Entry::default()
         });
         for reject in outcome.rejects {
             tracing::info!(

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties};
-use deltalake_core::kernel::{Action, Add, Transaction};
+use deltalake_core::kernel::{Action, Add, Remove};
 use deltalake_core::logstore::LogStore;
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use object_store::{ObjectStoreExt, PutMode, PutOptions};
@@ -16,12 +16,52 @@ use sha2::{Digest, Sha256};
 use super::layout::{self, DataFile};
 use super::ledger::{self, Entry};
 use super::snapshot::{Lake, cause};
+use super::vouched;
 use crate::error::{Context, Error, Result};
 use crate::store::{self, Location};
+
+/// What a commit changes: all of it, or nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Change {
+    /// Data files that are in the table from now on.
+    pub adds: Vec<DataFile>,
+    /// Data files that no longer are.
+    pub removes: Vec<DataFile>,
+    /// What became of objects.
+    pub entries: Vec<Entry>,
+    /// Names of files of rejected input that count from now on.
+    pub rejected: Vec<String>,
+    /// Names of files of rejected input that count no more.
+    pub replayed: Vec<String>,
+    /// Up to which path day (days since 1970) a source was converted, by a name for the source and the filters.
+    pub sources: BTreeMap<String, i64>,
+    /// Events of days before this one are no longer kept.
+    pub expire_before: Option<NaiveDate>,
+}
+
+impl Change {
+    /// Whether it changes nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Change::default()
+    }
+}
+
+/// What a commit is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// New rows.
+    Convert,
+    /// The same rows in fewer files.
+    Compact,
+    /// Fewer days.
+    Expire,
+}
 
 /// What a commit says about itself.
 #[derive(Debug, Clone)]
 pub struct About {
+    /// What it is for.
+    pub purpose: Purpose,
     /// The id of the run, which no other run has: by it a commit whose answer was lost is recognized.
     pub run_id: String,
     /// The time of the run: the data files' modification time in the log.
@@ -47,6 +87,10 @@ pub enum Outcome {
     },
 }
 
+/// A file that is found to be there already is written once more when it is older than this: a vacuum deletes old files
+/// that nothing refers to, and must not delete this one before it is committed.
+const REFRESHED_AFTER: TimeDelta = TimeDelta::hours(1);
+
 /// Puts an object at `path` below the lake's root, whole or not at all. One that is there already with the same
 /// content is as good: a retry, or a run that broke off, has put it.
 ///
@@ -62,10 +106,14 @@ pub async fn put_new(location: &Location, path: &str, bytes: Bytes) -> Result<()
         Err(error) => return Err(store::explain(error)).context(writing),
     }
     let reading = || format!("comparing {}{path}, which exists already", location.url);
-    let size = location.store.head(&object).await.map_err(store::explain).context(reading)?.size;
-    if size == bytes.len() as u64 {
-        let there = location.store.get(&object).await.map_err(store::explain).context(reading)?;
-        if there.bytes().await.map_err(store::explain).context(reading)? == bytes {
+    let there = location.store.head(&object).await.map_err(store::explain).context(reading)?;
+    if there.size == bytes.len() as u64 {
+        let got = location.store.get(&object).await.map_err(store::explain).context(reading)?;
+        if got.bytes().await.map_err(store::explain).context(reading)? == bytes {
+            if Utc::now() - there.last_modified > REFRESHED_AFTER {
+                let again = location.store.put(&object, bytes.into()).await;
+                again.map_err(store::explain).context(writing)?;
+            }
             return Ok(());
         }
     }
@@ -73,25 +121,29 @@ pub async fn put_new(location: &Location, path: &str, bytes: Bytes) -> Result<()
         .hint("a file of a lake is never changed: something other than trailhouse has written this one"))
 }
 
-/// Adds data files and ledger entries to the version of the table that `lake` is, together, if nobody else has
-/// committed since.
+/// Makes the change to the version of the table that `lake` is, if nobody else has committed since.
 ///
 /// # Errors
 /// Where the store fails in such a way that nothing was committed, or that it cannot be known.
-pub async fn commit(lake: &Lake, adds: &[DataFile], entries: &[Entry], about: &About) -> Result<Outcome> {
+pub async fn commit(lake: &Lake, change: &Change, about: &About) -> Result<Outcome> {
     let version = lake.version() + 1;
     let committing = || format!("committing version {version} of {}", lake.location().url);
-    let mut actions: Vec<Action> = lake.grown()?.map(Action::Metadata).into_iter().collect();
-    actions.extend(adds.iter().map(|file| Action::Add(add(file, about))));
-    let ledger = ledger::encode(entries)?;
-    let commit_id = commit_id(about, adds, &ledger);
+    let data_change = about.purpose != Purpose::Compact;
+    let mut actions: Vec<Action> =
+        lake.described(change.expire_before)?.map(Action::Metadata).into_iter().collect();
+    actions.extend(change.removes.iter().map(|file| Action::Remove(remove(file, about, data_change))));
+    actions.extend(change.adds.iter().map(|file| Action::Add(add(file, about, data_change))));
+    let ledger = ledger::encode(&change.entries)?;
+    let commit_id = commit_id(about, change, &ledger);
     let mut transactions = Vec::new();
-    if !entries.is_empty() {
-        let name = format!("{version:020}-{commit_id}");
+    if !change.entries.is_empty() {
+        let name = ledger::name(version, &change.entries, &commit_id);
         put_new(lake.location(), &layout::ledger_file(&name), ledger.into()).await?;
-        transactions
-            .push(Transaction::new(ledger::app_id(&name), i64::try_from(version).unwrap_or(i64::MAX)));
+        transactions.push(vouched::ledger(&name, version));
     }
+    transactions.extend(change.replayed.iter().map(|name| vouched::replayed(name)));
+    transactions.extend(change.rejected.iter().map(|name| vouched::rejected(name, version)));
+    transactions.extend(change.sources.iter().map(|(name, day)| vouched::source(name, *day)));
     let mut parameters = json!(about.counts);
     parameters["runId"] = json!(about.run_id);
     parameters["commitId"] = json!(commit_id);
@@ -101,10 +153,14 @@ pub async fn commit(lake: &Lake, adds: &[DataFile], entries: &[Entry], about: &A
         .with_cleanup_expired_logs(Some(false))
         .with_application_transactions(transactions)
         .with_metadata([("operationParameters".to_owned(), parameters)]);
-    let operation = DeltaOperation::Write {
-        mode: SaveMode::Append,
-        partition_by: Some(lake.partitioning().names()),
-        predicate: None,
+    let operation = match about.purpose {
+        Purpose::Convert => DeltaOperation::Write {
+            mode: SaveMode::Append,
+            partition_by: Some(lake.partitioning().names()),
+            predicate: None,
+        },
+        Purpose::Compact => DeltaOperation::Optimize { predicate: None, target_size: 0 },
+        Purpose::Expire => DeltaOperation::Delete { predicate: None },
     };
     let done = CommitBuilder::from(properties)
         .with_actions(actions)
@@ -129,26 +185,39 @@ pub async fn commit(lake: &Lake, adds: &[DataFile], entries: &[Entry], about: &A
     }
 }
 
-fn add(file: &DataFile, about: &About) -> Add {
+fn add(file: &DataFile, about: &About, data_change: bool) -> Add {
     Add {
         path: file.path.clone(),
         partition_values: file.partition.iter().cloned().collect(),
         size: i64::try_from(file.size).unwrap_or(i64::MAX),
         modification_time: about.time.timestamp_millis(),
-        data_change: true,
+        data_change,
         stats: Some(file.stats.clone()),
         ..Add::default()
     }
 }
 
-/// What tells this commit from every other: of the same run too, which may try another one on the same version.
-fn commit_id(about: &About, adds: &[DataFile], ledger: &[u8]) -> String {
-    let mut hash = Sha256::new_with_prefix(&about.run_id);
-    for file in adds {
-        hash.update([0]);
-        hash.update(&file.path);
+fn remove(file: &DataFile, about: &About, data_change: bool) -> Remove {
+    Remove {
+        path: file.path.clone(),
+        data_change,
+        deletion_timestamp: Some(about.time.timestamp_millis()),
+        extended_file_metadata: Some(true),
+        partition_values: Some(file.partition.iter().cloned().collect()),
+        size: i64::try_from(file.size).ok(),
+        ..Remove::default()
     }
-    hash.update([0]);
+}
+
+/// What tells this commit from every other: of the same run too, which may try another one on the same version.
+fn commit_id(about: &About, change: &Change, ledger: &[u8]) -> String {
+    let mut hash = Sha256::new_with_prefix(&about.run_id);
+    let files = change.adds.iter().chain(&change.removes).map(|file| &file.path);
+    for name in files.chain(&change.rejected).chain(&change.replayed) {
+        hash.update([0]);
+        hash.update(name);
+    }
+    hash.update(format!("{:?} {:?}", change.sources, change.expire_before));
     hash.update(ledger);
     layout::hex(&hash.finalize())
 }
@@ -182,7 +251,16 @@ mod tests {
 
     fn about(run_id: &str) -> About {
         let counts = BTreeMap::from([("rows".to_owned(), 3)]);
-        About { run_id: run_id.to_owned(), time: DateTime::from_timestamp(1_772_323_200, 0).unwrap(), counts }
+        About {
+            purpose: Purpose::Convert,
+            run_id: run_id.to_owned(),
+            time: DateTime::from_timestamp(1_772_323_200, 0).unwrap(),
+            counts,
+        }
+    }
+
+    fn adds(files: &[DataFile]) -> Change {
+        Change { adds: files.to_vec(), ..Change::default() }
     }
 
     /// A file as the writer makes it, with these many rows.
@@ -212,7 +290,7 @@ mod tests {
         let by: Partitioning = "date,account,region".parse().unwrap();
         let lake = Lake::create(&location, &by).await.unwrap();
         let added = [file(&by, "111122223333", 2), file(&by, " 50%/é ", 1), file(&by, "", 1)];
-        let outcome = commit(&lake, &added, &[], &about("run-1")).await.unwrap();
+        let outcome = commit(&lake, &adds(&added), &about("run-1")).await.unwrap();
         assert_eq!(outcome, Outcome::Committed { version: 1 });
 
         let lake = Lake::open(&location).await.unwrap().unwrap();
@@ -237,10 +315,9 @@ mod tests {
         let location = in_memory();
         let by = Partitioning::default();
         let lake = Lake::create(&location, &by).await.unwrap();
-        let (one, two) = ([file(&by, "a", 1)], [file(&by, "b", 2)]);
+        let (one, two) = (adds(&[file(&by, "a", 1)]), adds(&[file(&by, "b", 2)]));
         let about = [about("one"), about("two")];
-        let (first, second) =
-            tokio::join!(commit(&lake, &one, &[], &about[0]), commit(&lake, &two, &[], &about[1]));
+        let (first, second) = tokio::join!(commit(&lake, &one, &about[0]), commit(&lake, &two, &about[1]));
         let mut outcomes = [first.unwrap(), second.unwrap()];
         outcomes.sort_by_key(|outcome| matches!(outcome, Outcome::Conflict { .. }));
         assert_eq!(outcomes, [Outcome::Committed { version: 1 }, Outcome::Conflict { version: 1 }]);
@@ -257,11 +334,11 @@ mod tests {
             let by = Partitioning::default();
             let lake = Lake::create(&location, &by).await.unwrap();
             *store.answer.lock().unwrap() = Some(answer);
-            let outcome = commit(&lake, &[file(&by, "a", 1)], &[], &about("mine")).await.unwrap();
+            let outcome = commit(&lake, &adds(&[file(&by, "a", 1)]), &about("mine")).await.unwrap();
             assert_eq!(outcome, Outcome::Committed { version: 1 });
             assert!(store.answer.lock().unwrap().is_none());
             for run in ["mine", "other"] {
-                let outcome = commit(&lake, &[file(&by, "b", 1)], &[], &about(run)).await.unwrap();
+                let outcome = commit(&lake, &adds(&[file(&by, "b", 1)]), &about(run)).await.unwrap();
                 assert_eq!(outcome, Outcome::Conflict { version: 1 });
             }
             assert_eq!(Lake::open(&location).await.unwrap().unwrap().files().unwrap().count(), 1);
@@ -275,7 +352,7 @@ mod tests {
         let by = Partitioning::default();
         let lake = Lake::create(&location, &by).await.unwrap();
         store.refuse.store(true, Ordering::SeqCst);
-        let error = commit(&lake, &[file(&by, "a", 1)], &[], &about("mine")).await.unwrap_err();
+        let error = commit(&lake, &adds(&[file(&by, "a", 1)]), &about("mine")).await.unwrap_err();
         assert!(error.chain().starts_with("committing version 1 of memory:///lake/"), "{}", error.chain());
     }
 
@@ -286,7 +363,7 @@ mod tests {
         Lake::create(&location, &by).await.unwrap();
         for run in 1..=12 {
             let lake = Lake::open(&location).await.unwrap().unwrap();
-            let outcome = commit(&lake, &[file(&by, "a", run)], &[], &about("run")).await.unwrap();
+            let outcome = commit(&lake, &adds(&[file(&by, "a", run)]), &about("run")).await.unwrap();
             assert_eq!(outcome, Outcome::Committed { version: run as u64 });
         }
         location.store.head(&Path::from("lake/_delta_log/_last_checkpoint")).await.unwrap();
@@ -307,7 +384,7 @@ mod tests {
         let few = [crate::schema::EVENT_DATE, crate::schema::COLUMNS[0], crate::schema::COLUMNS[2]];
         let lake = Lake::create_with(&location, &by, &few).await.unwrap();
         assert_eq!(
-            commit(&lake, &[file(&by, "a", 1)], &[], &about("run")).await.unwrap(),
+            commit(&lake, &adds(&[file(&by, "a", 1)]), &about("run")).await.unwrap(),
             Outcome::Committed { version: 1 }
         );
         let schema = Lake::open(&location).await.unwrap().unwrap().state.schema();
@@ -315,7 +392,10 @@ mod tests {
         assert_eq!(names[..4], ["event_date", "event_time", "event_name", "event_source"]);
         assert_eq!(names.len(), crate::schema::COLUMNS.len() + 1);
         let lake = Lake::open(&location).await.unwrap().unwrap();
-        assert_eq!(commit(&lake, &[], &[], &about("run")).await.unwrap(), Outcome::Committed { version: 2 });
+        assert_eq!(
+            commit(&lake, &Change::default(), &about("run")).await.unwrap(),
+            Outcome::Committed { version: 2 }
+        );
         assert!(actions(&location, 2).await.iter().all(|action| action.get("metaData").is_none()));
     }
 

@@ -1,42 +1,45 @@
 //! What became of every source object: one Parquet file a commit, put before the commit, and counting for nothing
-//! unless that commit's `txn` action vouches for its name. So the entries are in the lake if and only if the rows are.
+//! unless that commit vouches for its name. So the entries are in the lake if and only if the rows are.
+//!
+//! An object that is converted again, because a run's filters had left some of it out or what was rejected is replayed,
+//! gets a new entry that counts instead of the older one.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray, StructArray, UInt64Array,
+    Array, ArrayRef, AsArray, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array,
 };
-use arrow::datatypes::UInt64Type;
+use arrow::datatypes::{TimestampMicrosecondType, UInt64Type};
 use arrow::error::ArrowError;
 use bytes::Bytes;
+use chrono::NaiveDate;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
+use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::layout;
-use super::snapshot::{LOG_FOLDER, Lake};
+use super::snapshot::Lake;
+use super::vouched::Vouched;
 use super::write::CREATED_BY;
 use crate::error::{Context, Error, Result};
 use crate::store::{self, Location};
 
-/// The application id of the `txn` action that vouches for a ledger file is this and the file's name.
-const APP_ID: &str = "trailhouse/ledger/";
-
-/// Log and ledger files read at once.
+/// Ledger files read at once.
 const AT_ONCE: usize = 16;
 
 /// Entries encoded at once; the texts of one array are limited to 2 GiB.
 const ROWS_A_WRITE: usize = 65_536;
 
+/// Stands for the day of objects whose keys have none, in a ledger file's name.
+const UNDATED: &str = "00000000";
+
 /// What became of one object. Records = rows + duplicates + filtered + rejected.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Entry {
     /// The object's URL.
     pub url: String,
@@ -52,43 +55,141 @@ pub struct Entry {
     pub path_day: Option<String>,
     /// Which of CloudTrail's folders it is in.
     pub kind: Option<String>,
+    /// The run's time, microseconds since 1970.
+    pub converted_at: i64,
+    /// What became of it in a word.
+    pub verdict: Verdict,
     /// The records in it.
     pub records: u64,
-    /// The rows it gave.
+    /// The rows it gave, in all runs.
     pub rows: u64,
     /// The records that were there already.
     pub duplicates: u64,
-    /// The records that the command's filters left out.
+    /// The records that were left out, by filters or because their day is expired.
     pub filtered: u64,
+    /// The rows that share account, time and event id with a row of other content.
+    pub conflicts: u64,
     /// The records that could not be converted.
     pub rejected: u64,
-    /// Whether nothing of it is left to convert: false where filters left records out, or reading it failed.
-    pub complete: bool,
+    /// The CRC-32 at the object's end, where it is gzip (RFC 1952, section 2.3.1): of its last member.
+    pub gzip_crc32: Option<u32>,
+    /// The length beside it, modulo 2^32.
+    pub gzip_length: Option<u32>,
+    /// The SHA-256 of the inflated bytes, where the run was asked for it.
+    pub sha256: Option<String>,
+    /// The filters that left records out, as their own JSON; none where nothing is left to convert.
+    pub filter: Option<String>,
 }
 
-/// Calls `each` with every entry that the lake's commits vouch for, the oldest commit's first.
+/// What became of an object, in a word.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// All of its records were considered.
+    #[default]
+    Converted,
+    /// Filters have left some out.
+    Partly,
+    /// It has no records.
+    Empty,
+    /// It is of another kind: a digest, an AWS Config delivery.
+    Foreign,
+    /// Nothing of it could be converted.
+    Rejected,
+}
+
+impl Verdict {
+    const ALL: [Verdict; 5] =
+        [Verdict::Converted, Verdict::Partly, Verdict::Empty, Verdict::Foreign, Verdict::Rejected];
+
+    /// The word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Verdict::Converted => "converted",
+            Verdict::Partly => "partly",
+            Verdict::Empty => "empty",
+            Verdict::Foreign => "foreign",
+            Verdict::Rejected => "rejected",
+        }
+    }
+}
+
+/// A ledger file, as its name describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerFile {
+    /// Its path below the lake's root.
+    pub path: String,
+    /// The table version that its commit made.
+    pub version: u64,
+    /// The first and the last path day of its objects; `None` where none has a day.
+    pub days: Option<(NaiveDate, NaiveDate)>,
+    /// Whether objects without a path day are in it.
+    pub undated: bool,
+}
+
+impl LedgerFile {
+    /// The file that this name of [`Vouched::ledgers`] stands for.
+    pub fn named(name: &str) -> LedgerFile {
+        let mut parts = name.splitn(4, '-');
+        let version = parts.next().and_then(|version| version.parse().ok()).unwrap_or_default();
+        let mut day = || parts.next().and_then(|day| NaiveDate::parse_from_str(day, "%Y%m%d").ok());
+        let (first, last) = (day(), day());
+        let days = last.map(|last| (first.unwrap_or(NaiveDate::MIN), last));
+        LedgerFile { path: layout::ledger_file(name), version, days, undated: first.is_none() }
+    }
+
+    /// Whether entries of objects of these path days, or of none, can be in it.
+    pub fn is_within(&self, window: &Window) -> bool {
+        let dated = |(first, last): (NaiveDate, NaiveDate)| {
+            window.first.is_none_or(|day| last >= day) && window.last.is_none_or(|day| first <= day)
+        };
+        self.undated || self.days.is_some_and(dated)
+    }
+}
+
+/// Path days; objects without one are always within.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Window {
+    /// The first.
+    pub first: Option<NaiveDate>,
+    /// The last.
+    pub last: Option<NaiveDate>,
+}
+
+/// Calls `each` with every entry of the ledger files that can have objects of these days, and the table version that
+/// its commit made: the oldest commit's entries first, so that of two entries for an object the later one counts.
 ///
 /// # Errors
-/// Where the log or a ledger file cannot be read.
-pub async fn read(lake: &Lake, mut each: impl FnMut(Entry)) -> Result<()> {
+/// Where a ledger file cannot be read.
+pub async fn read(
+    lake: &Lake,
+    vouched: &Vouched,
+    window: &Window,
+    mut each: impl FnMut(u64, Entry),
+) -> Result<()> {
     let location = lake.location();
-    let names = vouched_for(lake).await?;
-    let files = names.iter().map(|name| async move {
-        let path = layout::ledger_file(name);
-        let reading = || format!("reading {}{path}", location.url);
-        let object = layout::object(location, &path)?;
-        decode(get(location, &object).await.context(reading)?).context(reading)
+    let files: Vec<LedgerFile> =
+        vouched.ledgers().map(LedgerFile::named).filter(|file| file.is_within(window)).collect();
+    let files = files.iter().map(|file| async move {
+        let reading = || format!("reading {}{}", location.url, file.path);
+        let object = layout::object(location, &file.path)?;
+        let entries = decode(get(location, &object).await.context(reading)?).context(reading)?;
+        Ok::<_, Error>((file.version, entries))
     });
     let mut files = stream::iter(files).buffered(AT_ONCE);
-    while let Some(entries) = files.try_next().await? {
-        entries.into_iter().for_each(&mut each);
+    while let Some((version, entries)) = files.try_next().await? {
+        entries.into_iter().for_each(|entry| each(version, entry));
     }
     Ok(())
 }
 
-/// The application id that vouches for a ledger file.
-pub(super) fn app_id(name: &str) -> String {
-    format!("{APP_ID}{name}")
+/// A name for the ledger file of these entries: of the version its commit would make, the path days in it, and an id.
+pub(super) fn name(version: u64, entries: &[Entry], id: &str) -> String {
+    let day =
+        |entry: &Entry| entry.path_day.as_deref().map_or(UNDATED.to_owned(), |day| day.replace('-', ""));
+    let first = entries.iter().map(day).min().unwrap_or_else(|| UNDATED.to_owned());
+    let last = entries.iter().map(day).max().unwrap_or_else(|| UNDATED.to_owned());
+    format!("{version:020}-{first}-{last}-{id}")
 }
 
 /// The ledger file of these entries, in their order.
@@ -115,24 +216,30 @@ fn batch_of(entries: &[Entry]) -> Result<RecordBatch, ArrowError> {
     let text = |value: fn(&Entry) -> Option<&str>| -> ArrayRef {
         Arc::new(entries.iter().map(value).collect::<StringArray>())
     };
-    let number = |value: fn(&Entry) -> u64| -> ArrayRef {
-        Arc::new(UInt64Array::from_iter_values(entries.iter().map(value)))
+    let number = |value: fn(&Entry) -> Option<u64>| -> ArrayRef {
+        Arc::new(entries.iter().map(value).collect::<UInt64Array>())
     };
-    let complete: BooleanArray = entries.iter().map(|entry| Some(entry.complete)).collect();
+    let times = TimestampMicrosecondArray::from_iter_values(entries.iter().map(|entry| entry.converted_at));
     RecordBatch::try_from_iter_with_nullable([
         ("url", text(|entry| Some(&entry.url)), false),
-        ("size", number(|entry| entry.size), false),
+        ("size", number(|entry| Some(entry.size)), false),
         ("version", text(|entry| Some(&entry.version)), false),
         ("account", text(|entry| entry.account.as_deref()), true),
         ("region", text(|entry| entry.region.as_deref()), true),
         ("path_day", text(|entry| entry.path_day.as_deref()), true),
         ("kind", text(|entry| entry.kind.as_deref()), true),
-        ("records", number(|entry| entry.records), false),
-        ("rows", number(|entry| entry.rows), false),
-        ("duplicates", number(|entry| entry.duplicates), false),
-        ("filtered", number(|entry| entry.filtered), false),
-        ("rejected", number(|entry| entry.rejected), false),
-        ("complete", Arc::new(complete), false),
+        ("converted_at", Arc::new(times.with_timezone("UTC")), false),
+        ("verdict", text(|entry| Some(entry.verdict.word())), false),
+        ("records", number(|entry| Some(entry.records)), false),
+        ("rows", number(|entry| Some(entry.rows)), false),
+        ("duplicates", number(|entry| Some(entry.duplicates)), false),
+        ("filtered", number(|entry| Some(entry.filtered)), false),
+        ("conflicts", number(|entry| Some(entry.conflicts)), false),
+        ("rejected", number(|entry| Some(entry.rejected)), false),
+        ("gzip_crc32", number(|entry| entry.gzip_crc32.map(u64::from)), true),
+        ("gzip_length", number(|entry| entry.gzip_length.map(u64::from)), true),
+        ("sha256", text(|entry| entry.sha256.as_deref()), true),
+        ("filter", text(|entry| entry.filter.as_deref()), true),
     ])
 }
 
@@ -148,14 +255,33 @@ fn decode(bytes: Bytes) -> Result<Vec<Entry>> {
         let texts = |name: &str| column(name)?.as_string_opt::<i32>().ok_or_else(|| missing(name));
         let numbers =
             |name: &str| column(name)?.as_primitive_opt::<UInt64Type>().ok_or_else(|| missing(name));
-        let (url, version) = (texts("url")?, texts("version")?);
-        let (account, region, path_day, kind) =
-            (texts("account")?, texts("region")?, texts("path_day")?, texts("kind")?);
-        let (size, records, rows) = (numbers("size")?, numbers("records")?, numbers("rows")?);
-        let (duplicates, filtered, rejected) =
-            (numbers("duplicates")?, numbers("filtered")?, numbers("rejected")?);
-        let complete = column("complete")?.as_boolean_opt().ok_or_else(|| missing("complete"))?;
+        let [url, version, account, region, path_day, kind, verdict, sha256, filter] =
+            ["url", "version", "account", "region", "path_day", "kind", "verdict", "sha256", "filter"]
+                .map(texts);
+        let (url, version, account, region, path_day) = (url?, version?, account?, region?, path_day?);
+        let (kind, verdict, sha256, filter) = (kind?, verdict?, sha256?, filter?);
+        let [size, records, rows, duplicates, filtered, conflicts, rejected, crc32, length] = [
+            "size",
+            "records",
+            "rows",
+            "duplicates",
+            "filtered",
+            "conflicts",
+            "rejected",
+            "gzip_crc32",
+            "gzip_length",
+        ]
+        .map(numbers);
+        let (size, records, rows, duplicates, filtered) = (size?, records?, rows?, duplicates?, filtered?);
+        let (conflicts, rejected, crc32, length) = (conflicts?, rejected?, crc32?, length?);
+        let times = column("converted_at")?
+            .as_primitive_opt::<TimestampMicrosecondType>()
+            .ok_or_else(|| missing("converted_at"))?;
         let known = |texts: &StringArray, at: usize| texts.is_valid(at).then(|| texts.value(at).to_owned());
+        let short = |numbers: &UInt64Array, at: usize| {
+            numbers.is_valid(at).then(|| u32::try_from(numbers.value(at)).unwrap_or(u32::MAX))
+        };
+        let word = |at: usize| Verdict::ALL.into_iter().find(|word| word.word() == verdict.value(at));
         entries.extend((0..batch.num_rows()).map(|at| Entry {
             url: url.value(at).to_owned(),
             size: size.value(at),
@@ -164,68 +290,26 @@ fn decode(bytes: Bytes) -> Result<Vec<Entry>> {
             region: known(region, at),
             path_day: known(path_day, at),
             kind: known(kind, at),
+            converted_at: times.value(at),
+            verdict: word(at).unwrap_or_default(),
             records: records.value(at),
             rows: rows.value(at),
             duplicates: duplicates.value(at),
             filtered: filtered.value(at),
+            conflicts: conflicts.value(at),
             rejected: rejected.value(at),
-            complete: complete.value(at),
+            gzip_crc32: short(crc32, at),
+            gzip_length: short(length, at),
+            sha256: known(sha256, at),
+            filter: known(filter, at),
         }));
     }
     Ok(entries)
 }
 
-/// The names of the ledger files that the log vouches for, up to the lake's version: those in the newest checkpoint,
-/// and those of the commits after it. `deltalake-core` looks up one application id at a time, and replays the whole
-/// log for each.
-async fn vouched_for(lake: &Lake) -> Result<BTreeSet<String>> {
-    let location = lake.location();
-    let reading = || format!("reading the table log of {}", location.url);
-    let folder = location.prefix.clone().join(LOG_FOLDER);
-    let listed = location.store.list(Some(&folder)).try_collect::<Vec<_>>();
-    let listed = listed.await.map_err(store::explain).context(reading)?;
-    let checkpoint = listed
-        .iter()
-        .filter_map(|file| {
-            let version: u64 = file.location.filename()?.strip_suffix(".checkpoint.parquet")?.parse().ok()?;
-            (version <= lake.version()).then_some((version, file))
-        })
-        .max_by_key(|(version, _)| *version);
-
-    let mut app_ids = Vec::new();
-    if let Some((_, file)) = checkpoint {
-        let bytes = get(location, &file.location).await.context(reading)?;
-        let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).context(reading)?;
-        let only = ProjectionMask::columns(builder.parquet_schema(), ["txn.appId"]);
-        for batch in builder.with_projection(only).build().context(reading)? {
-            let batch = batch.context(reading)?;
-            let ids = batch.column_by_name("txn").and_then(|txn| txn.as_struct_opt()).and_then(app_id_column);
-            app_ids.extend(ids.iter().flat_map(|ids| ids.iter().flatten()).map(str::to_owned));
-        }
-    }
-    let after = checkpoint.map_or(0, |(version, _)| version + 1);
-    let commits = (after..=lake.version()).map(|version| {
-        let path: Path = folder.clone().join(format!("{version:020}.json"));
-        async move { get(location, &path).await.context(reading) }
-    });
-    let mut commits = stream::iter(commits).buffered(AT_ONCE);
-    while let Some(commit) = commits.try_next().await? {
-        let lines = commit.split(|&byte| byte == b'\n').filter(|line| line.starts_with(br#"{"txn""#));
-        let id = |line| {
-            serde_json::from_slice::<Value>(line).ok()?.pointer("/txn/appId")?.as_str().map(str::to_owned)
-        };
-        app_ids.extend(lines.filter_map(id));
-    }
-    Ok(app_ids.iter().filter_map(|id| id.strip_prefix(APP_ID)).map(str::to_owned).collect())
-}
-
 async fn get(location: &Location, object: &Path) -> Result<Bytes> {
     let got = location.store.get(object).await.map_err(store::explain)?;
     got.bytes().await.map_err(store::explain)
-}
-
-fn app_id_column(transactions: &StructArray) -> Option<&StringArray> {
-    transactions.column_by_name("appId")?.as_string_opt()
 }
 
 #[cfg(test)]
@@ -235,8 +319,9 @@ mod tests {
     use chrono::DateTime;
 
     use super::*;
-    use crate::lake::commit::{About, Outcome, commit, put_new};
+    use crate::lake::commit::{About, Change, Outcome, Purpose, commit, put_new};
     use crate::lake::layout::Partitioning;
+    use crate::lake::snapshot::LOG_FOLDER;
     use crate::lake::snapshot::tests::in_memory;
 
     fn entry(name: &str) -> Entry {
@@ -248,22 +333,38 @@ mod tests {
             region: None,
             path_day: Some("2026-03-01".into()),
             kind: None,
+            converted_at: -1,
+            verdict: Verdict::Partly,
             records: 10,
             rows: 4,
             duplicates: 3,
             filtered: 2,
+            conflicts: 1,
             rejected: 1,
-            complete: name.len().is_multiple_of(2),
+            gzip_crc32: Some(u32::MAX),
+            gzip_length: None,
+            sha256: None,
+            filter: name.len().is_multiple_of(2).then(|| "{}".to_owned()),
         }
     }
 
     fn about(run_id: &str) -> About {
-        About { run_id: run_id.into(), time: DateTime::UNIX_EPOCH, counts: BTreeMap::new() }
+        About {
+            run_id: run_id.into(),
+            time: DateTime::UNIX_EPOCH,
+            counts: BTreeMap::new(),
+            purpose: Purpose::Convert,
+        }
+    }
+
+    fn entries(names: &[&str]) -> Change {
+        Change { entries: names.iter().map(|name| entry(name)).collect(), ..Change::default() }
     }
 
     async fn urls(lake: &Lake) -> Vec<String> {
         let mut urls = Vec::new();
-        read(lake, |entry| urls.push(entry.url)).await.unwrap();
+        let vouched = Vouched::read(lake).await.unwrap();
+        read(lake, &vouched, &Window::default(), |_, entry| urls.push(entry.url)).await.unwrap();
         urls
     }
 
@@ -284,9 +385,9 @@ mod tests {
         let nobodys = layout::ledger_file("00000000000000000001-nobody");
         put_new(&location, &nobodys, encode(&[entry("nobody")]).unwrap().into()).await.unwrap();
 
-        let won = commit(&lake, &[], &[entry("won")], &about("one")).await.unwrap();
+        let won = commit(&lake, &entries(&["won"]), &about("one")).await.unwrap();
         assert_eq!(won, Outcome::Committed { version: 1 });
-        let lost = commit(&lake, &[], &[entry("lost")], &about("two")).await.unwrap();
+        let lost = commit(&lake, &entries(&["lost"]), &about("two")).await.unwrap();
         assert_eq!(lost, Outcome::Conflict { version: 1 });
 
         assert!(urls(&lake).await.is_empty(), "the older version knows nothing of it");
@@ -301,7 +402,7 @@ mod tests {
         let names: Vec<String> = (1..=21).map(|run| format!("run{run:02}")).collect();
         for name in &names {
             let lake = Lake::open(&location).await.unwrap().unwrap();
-            let _ = commit(&lake, &[], &[entry(name)], &about(name)).await.unwrap();
+            let _ = commit(&lake, &entries(&[name]), &about(name)).await.unwrap();
         }
         for version in 0..19 {
             let log = location.prefix.clone().join(LOG_FOLDER);
@@ -310,5 +411,26 @@ mod tests {
         let lake = Lake::open(&location).await.unwrap().unwrap();
         let expected: Vec<String> = names.iter().map(|name| format!("s3://trail/{name}.json.gz")).collect();
         assert_eq!(urls(&lake).await, expected);
+    }
+
+    #[test]
+    fn a_files_name_says_which_days_are_in_it() {
+        let day = |day: u32| NaiveDate::from_ymd_opt(2026, 3, day).unwrap();
+        let of = |days: &[Option<u32>]| {
+            let entry =
+                |of: &Option<u32>| Entry { path_day: of.map(|of| day(of).to_string()), ..Entry::default() };
+            LedgerFile::named(&name(7, &days.iter().map(entry).collect::<Vec<_>>(), "id"))
+        };
+        let window = |first: u32, last: u32| Window { first: Some(day(first)), last: Some(day(last)) };
+        let file = of(&[Some(3), Some(5), Some(4)]);
+        assert_eq!((file.version, file.days, file.undated), (7, Some((day(3), day(5))), false));
+        assert_eq!(file.path, "_trailhouse/ledger/00000000000000000007-20260303-20260305-id.parquet");
+        assert!(
+            file.is_within(&window(5, 6))
+                && file.is_within(&window(1, 3))
+                && file.is_within(&Window::default())
+        );
+        assert!(!file.is_within(&window(6, 9)) && !file.is_within(&window(1, 2)));
+        assert!(of(&[None]).is_within(&window(1, 1)) && of(&[None, Some(3)]).is_within(&window(9, 9)));
     }
 }

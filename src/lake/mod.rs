@@ -17,3 +17,6 @@ pub mod rejected;
 
 /// What became of every source object.
 pub mod ledger;
+
+/// What counts because a commit says so.
+pub mod vouched;

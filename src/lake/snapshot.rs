@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use chrono::NaiveDate;
 use deltalake_core::DeltaTableError;
 use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties};
 use deltalake_core::kernel::{
@@ -11,6 +12,7 @@ use deltalake_core::kernel::{
 };
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
+use deltalake_core::table::config::TablePropertiesExt;
 use deltalake_core::table::state::DeltaTableState;
 use futures::StreamExt;
 use object_store::ObjectStore;
@@ -27,6 +29,7 @@ use crate::store::{self, Location};
 
 pub(super) const LOG_FOLDER: &str = "_delta_log";
 const SCHEMA_VERSION_PROPERTY: &str = "trailhouse.schemaVersion";
+const EXPIRED_BEFORE_PROPERTY: &str = "trailhouse.expiredBefore";
 
 /// A lake at one version of its table.
 #[derive(Clone)]
@@ -163,22 +166,43 @@ impl Lake {
         }))
     }
 
-    /// The table's description with the columns that this program knows and the table lacks; `None` where it lacks
-    /// none.
-    pub(super) fn grown(&self) -> Result<Option<Metadata>> {
+    /// The first day whose events are kept, where earlier ones were expired.
+    pub fn expired_before(&self) -> Option<NaiveDate> {
+        self.state.metadata().configuration().get(EXPIRED_BEFORE_PROPERTY)?.parse().ok()
+    }
+
+    /// How long a file that is no longer in the table is mentioned in its log: what vacuuming goes by.
+    pub fn removed_files_are_known_for(&self) -> std::time::Duration {
+        self.state.table_config().deleted_file_retention_duration()
+    }
+
+    /// The table's description with the columns that this program knows and the table lacks, and with this first day;
+    /// `None` where both are as they should be.
+    pub(super) fn described(&self, expire_before: Option<NaiveDate>) -> Result<Option<Metadata>> {
         let schema = self.state.schema();
         let mut fields: Vec<StructField> = schema.fields().cloned().collect();
         fields.extend(
             table_columns().iter().filter(|column| schema.field(column.name).is_none()).map(delta_field),
         );
-        if fields.len() == schema.fields().len() {
+        let grown = fields.len() != schema.fields().len();
+        if !grown && expire_before.is_none() {
             return Ok(None);
         }
-        let growing = || format!("adding columns to the table of {}", self.location.url);
-        let schema = StructType::try_new(fields).context(growing)?;
-        let metadata = self.state.metadata().clone().with_schema(&schema).context(growing)?;
-        let version = SCHEMA_VERSION.to_string();
-        metadata.add_config_key(SCHEMA_VERSION_PROPERTY.to_owned(), version).map(Some).context(growing)
+        let describing = || format!("changing the description of the table of {}", self.location.url);
+        let mut metadata = self.state.metadata().clone();
+        if grown {
+            let schema = StructType::try_new(fields).context(describing)?;
+            metadata = metadata.with_schema(&schema).context(describing)?;
+            let version = SCHEMA_VERSION.to_string();
+            metadata =
+                metadata.add_config_key(SCHEMA_VERSION_PROPERTY.to_owned(), version).context(describing)?;
+        }
+        if let Some(day) = expire_before {
+            metadata = metadata
+                .add_config_key(EXPIRED_BEFORE_PROPERTY.to_owned(), day.to_string())
+                .context(describing)?;
+        }
+        Ok(Some(metadata))
     }
 }
 
@@ -261,6 +285,8 @@ fn new_table(partitioning: &Partitioning, columns: &[Column]) -> Result<Metadata
         (SCHEMA_VERSION_PROPERTY, SCHEMA_VERSION.to_string()),
         ("delta.dataSkippingStatsColumns", skip_by),
         ("delta.checkpointInterval", "10".to_owned()),
+        // How long the log says of a removed file that it was: vacuuming spares what newer versions than that need.
+        ("delta.deletedFileRetentionDuration", "interval 30 days".to_owned()),
     ];
     let schema = StructType::try_new(columns.iter().map(delta_field))?;
     let metadata =
