@@ -63,8 +63,10 @@ fn groups(texts: &[Vec<u8>], bytes: u64) -> Vec<RecordBatch> {
     let mut groups = Vec::new();
     let by_date = Grouping { date: true, account: false, region: false };
     chunk
-        .finish(by_date, |group| {
-            groups.push(group.batch(0, usize::MAX)?);
+        .finish(by_date, true, |sorted, _| {
+            for group in sorted {
+                groups.push(group.batch(0, usize::MAX)?);
+            }
             Ok::<(), ArrowError>(())
         })
         .expect("the rows are sorted");

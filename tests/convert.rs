@@ -229,19 +229,6 @@ fn sources_may_overlap_and_hold_the_lake() {
 }
 
 #[test]
-fn what_other_filters_left_out_is_told() {
-    let env = TestEnv::new();
-    Trail::grid("").write(env.path("trail"));
-    let args = ["convert", "trail", "--to", "lake", "--json", "--since", "2026-03-01T10:01:00Z"];
-    let report = env.run(args).success().report();
-    assert_eq!(report.all(RECORDS), [12, 0, 4, 0]);
-    // Not a silent loss; that the rest of such objects can be had is for another day.
-    let output = env.run(&args[..5]).success();
-    assert_eq!(output.report().all(["/objects/known", "/records/in"]), [8, 0]);
-    output.says(&["4 objects were converted in part by a run with other filters, and are left as they are"]);
-}
-
-#[test]
 fn a_partitioning_decides_the_folders_and_not_the_rows() {
     let env = TestEnv::new();
     Trail::grid("").write(env.path("trail"));

@@ -26,6 +26,9 @@ mod envelopes;
 /// Every column of the documented examples.
 mod golden;
 
+/// Every event once.
+mod exactly_once;
+
 /// Broken input: what is readable is kept, the rest is kept aside with the reason.
 mod hostile;
 

@@ -18,11 +18,13 @@ fn convert(data: &[u8]) -> (Outcome, Vec<RecordBatch>, Tally) {
     let source = Source { url: "file:///a", account: None, region: None, day: None };
     let outcome = chunk.object(data, &source, 64 << 20, &mut |_| true);
     let mut groups = Vec::new();
-    let keep = |group: Group<'_>| -> Result<(), ArrowError> {
-        groups.push(group.batch(0, usize::MAX)?);
+    let keep = |sorted: Vec<Group<'_>>, _: &mut Tally| -> Result<(), ArrowError> {
+        for group in sorted {
+            groups.push(group.batch(0, usize::MAX)?);
+        }
         Ok(())
     };
-    let tally = chunk.finish(BY_DATE, keep).unwrap();
+    let tally = chunk.finish(BY_DATE, true, keep).unwrap();
     (outcome, groups, tally)
 }
 

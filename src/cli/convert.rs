@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use indicatif::{HumanBytes, HumanCount};
 
 use super::size::parse_size;
@@ -58,6 +58,30 @@ pub struct ConvertArgs {
     #[arg(long, value_name = "WHEN")]
     until: Option<String>,
 
+    /// Look for new objects this many path days back, or in all of them
+    ///
+    /// A source that is new to the lake is listed whole. Later runs list the days from this many before the newest one
+    /// that was converted; objects that are delivered later still are found with --since, or with all.
+    #[arg(long, value_name = "DAYS", default_value = "3", value_parser = parse_lookback)]
+    lookback: Lookback,
+
+    /// Leave out copies of events
+    ///
+    /// Copies have the same account, event id and content; two trails over one account deliver every event twice. Off
+    /// keeps every delivery.
+    #[arg(long, value_name = "HOW", default_value = "on")]
+    dedupe: Dedupe,
+
+    /// Keep a SHA-256 of every object's inflated bytes in the ledger
+    #[arg(long)]
+    sha256: bool,
+
+    /// Commit whenever objects of this size are converted
+    ///
+    /// An interrupted run goes on from its last commit.
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = parse_size)]
+    commit_every: u64,
+
     /// Partition the lake by these columns, in this order [default: date]
     ///
     /// Date, and account and region beside it, in any order, separated by commas. It is decided when the lake is made;
@@ -100,6 +124,30 @@ pub struct ConvertArgs {
     /// Set an option of the lake's store, over the environment (can be repeated)
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_option)]
     lake_option: Vec<(String, String)>,
+}
+
+/// How far back a run looks by itself.
+#[derive(Debug, Clone, Copy)]
+enum Lookback {
+    Days(u64),
+    All,
+}
+
+fn parse_lookback(text: &str) -> Result<Lookback, String> {
+    match text.trim_end_matches('d').parse() {
+        Ok(days) => Ok(Lookback::Days(days)),
+        Err(_) if text == "all" => Ok(Lookback::All),
+        Err(_) => Err("a number of days, or all".to_owned()),
+    }
+}
+
+/// Whether copies are left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Dedupe {
+    /// Leave them out
+    On,
+    /// Keep every delivery
+    Off,
 }
 
 const EXAMPLES: &str = "\
@@ -160,6 +208,13 @@ pub async fn run(args: ConvertArgs, quiet: bool) -> Result<Outcome> {
         regions: args.region.into_iter().collect(),
         since,
         until,
+        lookback_days: match args.lookback {
+            Lookback::Days(days) => Some(days),
+            Lookback::All => None,
+        },
+        dedupe: args.dedupe == Dedupe::On,
+        sha256: args.sha256,
+        commit_bytes: args.commit_every,
         memory_bytes: args.memory.unwrap_or((MEMORY_PER_JOB * jobs as u64).max(2 * MEMORY_PER_JOB)),
         jobs,
         max_object_bytes: args.max_object_size,
@@ -182,6 +237,9 @@ pub async fn run(args: ConvertArgs, quiet: bool) -> Result<Outcome> {
             say_plan(&report)
         } else {
             say_result(&report)
+        }
+        for (source, day) in &report.listed_from {
+            ui::say(&format!("{source} was listed from {day} on; --since reaches further back."));
         }
         say_skipped(&report);
     }
@@ -240,6 +298,7 @@ fn say_result(report: &Report) {
     ));
     let beside = [
         (objects.known, "object", " converted before"),
+        (objects.replaced, "object", " replaced under its URL"),
         (objects.empty, "object", " without records"),
         (objects.foreign, "object", " of another kind"),
         (records.duplicates, "duplicate record", ""),

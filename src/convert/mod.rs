@@ -18,7 +18,19 @@ pub mod task;
 /// The threads.
 mod workers;
 
-use std::collections::{BTreeSet, HashSet};
+/// What earlier runs have converted.
+pub mod known;
+
+/// Copies of what there is already.
+mod copies;
+
+/// In which order tasks look for copies.
+mod turns;
+
+/// From reports to a commit.
+mod pending;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
@@ -26,19 +38,20 @@ use std::time::Instant;
 use chrono::{DateTime, Datelike, Days, NaiveDate, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
 
 use crate::error::{Error, Result};
-use crate::lake::commit::{About, Change, Outcome, Purpose, commit};
-use crate::lake::layout::{DataFile, Partitioning};
-use crate::lake::ledger::{self, Entry};
+use crate::lake::layout::Partitioning;
+use crate::lake::ledger::Window;
+use crate::lake::lookup::Lookup;
 use crate::lake::snapshot::Lake;
 use crate::lake::vouched::Vouched;
-use crate::source::list::{Filter, Listing, list};
+use crate::source::list::{Filter, Listing, Object, list};
 use crate::store::Location;
+use known::{Filters, Known, State, fingerprint, first_day, source_name};
+use pending::{Committed, Pending};
 use plan::{Bounds, Item, Plan, object, plan};
-use report::{Note, Objects, Report, Requests, Verdict};
-use task::{TaskObject, TaskReport, TaskSpec};
+use report::{Note, Report, Requests, Verdict};
+use task::{Shared, TaskObject, TaskReport, TaskSpec};
 use workers::Workers;
 
 /// Of a worker's memory, what its text buffer gets: the rest is for columns, sorted copies of them, and the encoder.
@@ -54,14 +67,11 @@ const EXPECTED_RATIO: u64 = 10;
 /// Objects of a task, whatever their size: a GET each.
 const TASK_OBJECTS: usize = 20_000;
 
-/// A run commits whenever this many data files wait.
-const COMMIT_FILES: usize = 1_000;
+/// Times that a run plans again because others have changed what it builds on.
+const MOST_PLANS: usize = 20;
 
-/// And whenever this many objects do.
-const COMMIT_OBJECTS: usize = 200_000;
-
-/// Commits that may be lost to other writers in a row.
-const COMMIT_TRIES: usize = 20;
+/// Of all memory, what the keys of rows that there are already may take.
+const KEYS_SHARE: u64 = 8;
 
 /// Notes kept for the report, of each kind; all of them are logged, and rejected input is in the lake.
 const MOST_NOTES: usize = 1_000;
@@ -70,25 +80,27 @@ const MOST_NOTES: usize = 1_000;
 /// are in the next day's folder.
 const DAYS_AFTER: u64 = 1;
 
-/// What the bytes of a data file depend on, beside its objects.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What a task does beside reading its objects.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// How the lake is partitioned.
     pub partitioning: Partitioning,
-    /// Wanted accounts; empty is all.
-    pub accounts: BTreeSet<String>,
-    /// Wanted Regions of delivery; empty is all.
-    pub regions: BTreeSet<String>,
-    /// The first wanted event time, microseconds since 1970, UTC.
-    pub since: Option<i64>,
-    /// The first event time that is not wanted any more.
-    pub until: Option<i64>,
+    /// What is left out.
+    pub filters: Filters,
+    /// Events of days before this one, days since 1970, are no longer kept.
+    pub expired_before: Option<i64>,
+    /// Whether copies of events are left out.
+    pub dedupe: bool,
+    /// Whether the ledger gets a SHA-256 of every object's text.
+    pub sha256: bool,
     /// Inflated bytes that are sorted together.
     pub chunk_bytes: usize,
     /// An object may have this many bytes, stored and inflated.
     pub max_object_bytes: u64,
-    /// KiB of objects that may be read ahead; no byte depends on it.
+    /// KiB of objects that a task may read ahead; no byte depends on it.
     pub in_flight_kib: u32,
+    /// The run's time, microseconds since 1970; in the ledger only.
+    pub converted_at: i64,
 }
 
 /// What to convert.
@@ -108,6 +120,14 @@ pub struct Options {
     pub since: Option<DateTime<Utc>>,
     /// The first event time that is not wanted any more.
     pub until: Option<DateTime<Utc>>,
+    /// How many path days before the newest converted one are listed again, where `since` does not say; `None` is all.
+    pub lookback_days: Option<u64>,
+    /// Whether copies of events are left out.
+    pub dedupe: bool,
+    /// Whether the ledger gets a SHA-256 of every object's text.
+    pub sha256: bool,
+    /// A run commits whenever this much of what it has read is not committed yet, bytes as stored.
+    pub commit_bytes: u64,
     /// Memory for all workers together, bytes.
     pub memory_bytes: u64,
     /// Tasks at once, each on a core.
@@ -140,6 +160,14 @@ pub struct Progress {
 }
 
 impl Progress {
+    fn start(&self, listings: &[Listing], plan: &Plan) {
+        self.objects.store(plan.items().len() as u64, Relaxed);
+        self.bytes.store(plan.items().iter().map(|item| object(listings, item).size).sum(), Relaxed);
+        for counter in [&self.objects_done, &self.bytes_done, &self.records_done] {
+            counter.store(0, Relaxed);
+        }
+    }
+
     fn object_done(&self, bytes: u64) {
         self.objects_done.fetch_add(1, Relaxed);
         self.bytes_done.fetch_add(bytes, Relaxed);
@@ -168,43 +196,44 @@ pub async fn run(options: &Options, progress: &Arc<Progress>) -> Result<Report> 
     if let (Some(lake), Some(wanted)) = (&opened, &options.partitioning) {
         lake.expect_partitioning(wanted)?;
     }
-    let listings = list_sources(options, progress, &mut report).await?;
+    let vouched = vouched_for(opened.as_ref()).await?;
+    let sources = list_sources(options, &vouched, progress, &mut report).await?;
     if opened.is_none() {
         // Only now, so that a mistyped source leaves no empty lake behind.
         opened = open_lake(options).await?;
     }
-    let known = match &opened {
-        Some(lake) => Known::read(lake).await?,
-        None => Known::default(),
-    };
-    let partitioning = match &opened {
-        Some(lake) => lake.partitioning().clone(),
-        None => options.partitioning.clone().unwrap_or_default(),
-    };
-    let settings = settings(options, partitioning);
-    let bounds = Bounds { bytes: settings.chunk_bytes as u64 / EXPECTED_RATIO, objects: TASK_OBJECTS };
-    let mut partly = 0u64;
-    let plan = plan(&listings, &bounds, |item| {
-        let state = known.state(&listings, options, item);
-        report.objects.known += u64::from(state != State::New);
-        partly += u64::from(state == State::Partly);
-        state == State::New
-    });
-    if partly > 0 {
-        tracing::warn!(
-            "{partly} objects were converted in part by a run with other filters, and are left as they are"
-        );
-    }
-    describe(&listings, &plan, &mut report);
-    progress.objects.store(plan.items().len() as u64, Relaxed);
-    progress.bytes.store(plan.items().iter().map(|item| object(&listings, item).size).sum(), Relaxed);
-    if options.dry_run {
-        report.verdict = Verdict::Planned;
-        report.files = expected_files(&listings, &plan);
+    let mut unread = Unread::default();
+    for plans in 1.. {
+        let base = Base::read(options, opened.as_ref(), &sources.window).await?;
+        let plan = sources.plan(options, &base, &unread, &mut report);
+        describe(&sources.listings, &plan, &mut report);
+        progress.start(&sources.listings, &plan);
         report.version = opened.as_ref().map(Lake::version);
-    } else {
-        let Some(lake) = opened else { return Err(Error::failed("the lake was not opened")) };
-        convert(options, &settings, &listings, &plan, lake, progress, &mut report).await?;
+        let Some(lake) = opened.take().filter(|_| !options.dry_run) else {
+            report.verdict = Verdict::Planned;
+            report.files = expected_files(&sources.listings, &plan);
+            break;
+        };
+        match convert(options, &sources, &base, &plan, lake, progress, &mut report, &mut unread).await? {
+            Committed::Yes(lake) => {
+                report.version = Some(lake.version());
+                break;
+            }
+            Committed::Overtaken(_) if plans == MOST_PLANS => {
+                let url = &options.lake.url;
+                let text = format!(
+                    "other runs have added to {url} what this one was converting, {plans} times in a row"
+                );
+                return Err(Error::failed(text).hint("run the command again when fewer are at work"));
+            }
+            Committed::Overtaken(lake) => {
+                tracing::info!(version = lake.version(), "planning again");
+                report.planned_again += 1;
+                opened = Some(lake);
+            }
+        }
+    }
+    if !options.dry_run {
         let clean = report.objects.rejected == 0
             && report.records.rejected == 0
             && report.objects.unreadable == 0
@@ -214,12 +243,59 @@ pub async fn run(options: &Options, progress: &Arc<Progress>) -> Result<Report> 
     report.requests = requests(options);
     if options.dry_run {
         // What the run itself would ask for: a GET an object, and a PUT a file.
-        report.requests.get += plan.items().len() as u64;
+        report.requests.get += report.objects.listed - report.objects.known;
         report.requests.put += report.files;
     }
     report.balanced = report.is_balanced();
     report.duration_seconds = clock.elapsed().as_secs_f64();
     Ok(report)
+}
+
+async fn vouched_for(lake: Option<&Lake>) -> Result<Vouched> {
+    match lake {
+        Some(lake) => Vouched::read(lake).await,
+        None => Ok(Vouched::default()),
+    }
+}
+
+/// The state of the lake that a plan builds on.
+struct Base {
+    settings: Settings,
+    vouched: Vouched,
+    known: Known,
+    expired_before: Option<NaiveDate>,
+}
+
+impl Base {
+    async fn read(options: &Options, lake: Option<&Lake>, window: &Window) -> Result<Base> {
+        let vouched = vouched_for(lake).await?;
+        let known = match lake {
+            Some(lake) => Known::read(lake, &vouched, window).await?,
+            None => Known::default(),
+        };
+        let expired_before = lake.and_then(Lake::expired_before);
+        Ok(Base { settings: settings(options, lake), vouched, known, expired_before })
+    }
+}
+
+/// Objects that could not be read, in all plans of a run: they are not tried again within it.
+#[derive(Default)]
+struct Unread {
+    urls: HashSet<String>,
+    /// The earliest path day of them, by source.
+    days: BTreeMap<u32, i64>,
+}
+
+impl Unread {
+    fn add(&mut self, task: &TaskReport) {
+        for object in &task.unread {
+            self.urls.insert(object.note.object.clone());
+            if let Some(day) = object.day {
+                let earliest = self.days.entry(object.source).or_insert(day);
+                *earliest = day.min(*earliest);
+            }
+        }
+    }
 }
 
 /// Opens the lake, or makes it; in a dry run it may be absent.
@@ -240,19 +316,41 @@ async fn open_lake(options: &Options) -> Result<Option<Lake>> {
     Ok(lake)
 }
 
-async fn list_sources(options: &Options, progress: &Progress, report: &mut Report) -> Result<Vec<Listing>> {
-    let day = |time: DateTime<Utc>, forward: u64| time.date_naive().checked_add_days(Days::new(forward));
-    let filter = Filter {
-        accounts: options.accounts.clone(),
-        regions: options.regions.clone(),
-        // An event is delivered after it happened, so never into an earlier day's folder.
-        first_day: options.since.and_then(|since| day(since, 0)),
-        last_day: options.until.and_then(|until| day(until, DAYS_AFTER)),
-    };
-    let mut listings = Vec::with_capacity(options.sources.len());
+/// What the sources hold, as far as the run looks.
+struct Sources {
+    listings: Vec<Listing>,
+    /// The path days that were listed of any of them.
+    window: Window,
+    /// How far each of them is converted when the run ends, in days since 1970, by [`source_name`]; none where
+    /// something could not be listed.
+    newest: Vec<(String, Option<i64>)>,
+}
+
+async fn list_sources(
+    options: &Options,
+    vouched: &Vouched,
+    progress: &Progress,
+    report: &mut Report,
+) -> Result<Sources> {
+    let filters = filters(options);
+    // An event is delivered after it happened: up to this day.
+    let last_day = options.until.and_then(|until| until.date_naive().checked_add_days(Days::new(DAYS_AFTER)));
+    let mut sources = Sources { listings: Vec::new(), window: Window::default(), newest: Vec::new() };
+    let mut first_days = Vec::new();
     let mut seen = HashSet::new();
     let mut before = 0;
     for source in &options.sources {
+        let name = source_name(&source.url, &filters);
+        let filter = Filter {
+            accounts: options.accounts.clone(),
+            regions: options.regions.clone(),
+            first_day: first_day(vouched, &name, options),
+            last_day,
+        };
+        if let (Some(day), None) = (filter.first_day, options.since) {
+            report.listed_from.insert(source.url.clone(), day.to_string());
+        }
+        first_days.push(filter.first_day);
         let listed = |objects: u64| progress.listed.store(before + objects, Relaxed);
         let mut listing = list(source, &filter, &listed).await?;
         if listing.objects.is_empty() && listing.failures.is_empty() {
@@ -272,11 +370,82 @@ async fn list_sources(options: &Options, progress: &Progress, report: &mut Repor
             keep_note(&mut report.unreadable, note, &mut report.notes_omitted);
         }
         report.bytes.listed += listing.total_bytes();
-        listings.push(listing);
+        let newest = listing.objects.iter().filter_map(|object| listing.folder(object).day).max();
+        // A key that is dated ahead must not keep later deliveries from being found.
+        let limit = options.until.unwrap_or(options.now).min(options.now).date_naive();
+        let newest =
+            newest.filter(|_| listing.failures.is_empty()).map(|day| days_since_1970(day.min(limit)));
+        sources.newest.push((name, newest));
+        sources.listings.push(listing);
     }
+    sources.window.first = first_days.into_iter().min().flatten();
     report.objects.listed = before;
     progress.listed.store(before, Relaxed);
-    Ok(listings)
+    Ok(sources)
+}
+
+impl Sources {
+    /// What is to be converted of what was listed.
+    fn plan(&self, options: &Options, base: &Base, unread: &Unread, report: &mut Report) -> Plan {
+        let bytes = base.settings.chunk_bytes as u64 / EXPECTED_RATIO;
+        let bounds = Bounds { bytes, objects: TASK_OBJECTS };
+        let (mut whole, mut partly) = (0, 0);
+        let plan = plan(&self.listings, &bounds, |item| {
+            let (url, this) = self.object(options, item);
+            let state = base.known.state(&url, this.size, &this.version, &base.settings.filters);
+            whole += u64::from(state == State::Whole);
+            partly += u64::from(matches!(state, State::Partly(_)));
+            state != State::Whole && !unread.urls.contains(&url)
+        });
+        if partly > 0 {
+            tracing::info!(
+                "{partly} objects were converted in part by runs with other filters, and are read again"
+            );
+        }
+        // Those that this run has committed before it planned again were counted as what they are.
+        report.objects.known = whole.saturating_sub(report.objects.tried() - report.objects.unreadable);
+        plan
+    }
+
+    fn spec(&self, options: &Options, base: &Base, items: &[Item]) -> TaskSpec {
+        let objects = items.iter().map(|item| {
+            let listing = &self.listings[item.source as usize];
+            let (url, this) = self.object(options, item);
+            let folder = listing.folder(this);
+            let state = base.known.state(&url, this.size, &this.version, &base.settings.filters);
+            TaskObject {
+                source: item.source,
+                path: listing.path(this).into(),
+                size: this.size,
+                version: this.version.to_string(),
+                account: folder.account.clone(),
+                region: folder.region.clone(),
+                day: folder.day.map(days_since_1970),
+                kind: folder.kind.map(|kind| kind.folder().to_owned()),
+                replaced: state == State::Replaced,
+                before: if let State::Partly(partly) = state { Some(partly) } else { None },
+                url,
+            }
+        });
+        TaskSpec { settings: base.settings.clone(), objects: objects.collect() }
+    }
+
+    fn object(&self, options: &Options, item: &Item) -> (String, &Object) {
+        let this = object(&self.listings, item);
+        let path = self.listings[item.source as usize].path(this);
+        (options.sources[item.source as usize].url_of(&path), this)
+    }
+
+    /// How far sources are converted when all that could be read is, where that is further than the log says. What
+    /// could not be read stays within the days that the next run looks back to.
+    fn converted_up_to(&self, vouched: &Vouched, unread: &Unread) -> BTreeMap<String, i64> {
+        let further = |(source, (name, newest)): (u32, &(String, Option<i64>))| {
+            let newest = (*newest)?.min(unread.days.get(&source).copied().unwrap_or(i64::MAX));
+            let is_further = vouched.source(name).is_none_or(|known| newest > known);
+            is_further.then(|| (name.clone(), newest))
+        };
+        (0..).zip(&self.newest).filter_map(further).collect()
+    }
 }
 
 /// Leaves out what no trail delivered, the lake's own files in a source around it, and what an earlier source has too.
@@ -305,73 +474,34 @@ fn leave_out(listing: &mut Listing, source: &Location, options: &Options, seen: 
     }
 }
 
-fn settings(options: &Options, partitioning: Partitioning) -> Settings {
-    let worker_bytes = options.memory_bytes / options.jobs.max(1) as u64;
-    Settings {
-        partitioning,
+fn filters(options: &Options) -> Filters {
+    Filters {
         accounts: options.accounts.clone(),
         regions: options.regions.clone(),
         since: options.since.map(|time| time.timestamp_micros()),
         until: options.until.map(|time| time.timestamp_micros()),
-        chunk_bytes: (worker_bytes / TEXT_SHARE).clamp(4 << 20, MOST_TEXT) as usize,
+    }
+}
+
+fn settings(options: &Options, lake: Option<&Lake>) -> Settings {
+    let jobs = options.jobs.max(1) as u64;
+    let partitioning = match lake {
+        Some(lake) => lake.partitioning().clone(),
+        None => options.partitioning.clone().unwrap_or_default(),
+    };
+    Settings {
+        partitioning,
+        filters: filters(options),
+        expired_before: lake.and_then(Lake::expired_before).map(days_since_1970),
+        dedupe: options.dedupe,
+        sha256: options.sha256,
+        chunk_bytes: (options.memory_bytes / jobs / TEXT_SHARE).clamp(4 << 20, MOST_TEXT) as usize,
         max_object_bytes: options.max_object_bytes,
-        in_flight_kib: u32::try_from(options.memory_bytes / 16 / 1024)
+        in_flight_kib: u32::try_from(options.memory_bytes / 16 / 1024 / jobs)
             .unwrap_or(u32::MAX)
             .clamp(1 << 10, 1 << 18),
+        converted_at: options.now.timestamp_micros(),
     }
-}
-
-/// Objects that the ledger has.
-#[derive(Default)]
-struct Known {
-    whole: HashSet<[u8; 16]>,
-    partly: HashSet<[u8; 16]>,
-}
-
-#[derive(PartialEq, Eq, Clone, Copy)]
-enum State {
-    New,
-    Partly,
-    Whole,
-}
-
-impl Known {
-    async fn read(lake: &Lake) -> Result<Known> {
-        let mut known = Known::default();
-        let vouched = Vouched::read(lake).await?;
-        ledger::read(lake, &vouched, &ledger::Window::default(), |_, entry| {
-            let set = if entry.filter.is_none() { &mut known.whole } else { &mut known.partly };
-            set.insert(fingerprint(&entry.url, entry.size, &entry.version));
-        })
-        .await?;
-        Ok(known)
-    }
-
-    fn state(&self, listings: &[Listing], options: &Options, item: &Item) -> State {
-        let this = object(listings, item);
-        let path = listings[item.source as usize].path(this);
-        let url = options.sources[item.source as usize].url_of(&path);
-        let key = fingerprint(&url, this.size, &this.version);
-        if self.whole.contains(&key) {
-            State::Whole
-        } else if self.partly.contains(&key) {
-            State::Partly
-        } else {
-            State::New
-        }
-    }
-}
-
-fn fingerprint(url: &str, size: u64, version: &str) -> [u8; 16] {
-    use sha2::{Digest, Sha256};
-    let mut hasher = Sha256::new();
-    hasher.update(size.to_le_bytes());
-    hasher.update((url.len() as u64).to_le_bytes());
-    hasher.update(url);
-    hasher.update(version);
-    let mut fingerprint = [0; 16];
-    fingerprint.copy_from_slice(&hasher.finalize()[..16]);
-    fingerprint
 }
 
 /// Says what is to be converted.
@@ -401,170 +531,55 @@ fn expected_files(listings: &[Listing], plan: &Plan) -> u64 {
     plan.tasks().map(|items| if dated(items) { 2 } else { 1 }).sum()
 }
 
-fn spec(options: &Options, settings: &Settings, listings: &[Listing], items: &[Item]) -> TaskSpec {
-    let objects = items.iter().map(|item| {
-        let listing = &listings[item.source as usize];
-        let this = object(listings, item);
-        let folder = listing.folder(this);
-        let path = listing.path(this);
-        TaskObject {
-            source: item.source,
-            url: options.sources[item.source as usize].url_of(&path),
-            path: path.into(),
-            size: this.size,
-            version: this.version.to_string(),
-            account: folder.account.clone(),
-            region: folder.region.clone(),
-            day: folder.day.map(days_since_1970),
-            kind: folder.kind.map(|kind| kind.folder().to_owned()),
-        }
-    });
-    TaskSpec { settings: settings.clone(), objects: objects.collect() }
+fn days_since_1970(day: NaiveDate) -> i64 {
+    i64::from(day.num_days_from_ce() - NaiveDate::default().num_days_from_ce())
 }
 
-fn days_since_1970(day: NaiveDate) -> i32 {
-    day.num_days_from_ce() - NaiveDate::default().num_days_from_ce()
-}
-
+#[expect(clippy::too_many_arguments)]
 async fn convert(
     options: &Options,
-    settings: &Settings,
-    listings: &[Listing],
+    sources: &Sources,
+    base: &Base,
     plan: &Plan,
     mut lake: Lake,
     progress: &Arc<Progress>,
     report: &mut Report,
-) -> Result<()> {
-    let in_flight = Arc::new(Semaphore::new(settings.in_flight_kib as usize));
+    unread: &mut Unread,
+) -> Result<Committed> {
     let jobs = options.jobs.max(1);
-    let workers = &Workers::start(jobs, settings.chunk_bytes)?;
+    let lookup =
+        Lookup::new(&options.lake, usize::try_from(options.memory_bytes / KEYS_SHARE).unwrap_or(usize::MAX));
+    if options.dedupe && !plan.items().is_empty() {
+        lookup.add_files(&lake)?;
+    }
+    let shared = Arc::new(Shared {
+        sources: options.sources.clone(),
+        lake: options.lake.clone(),
+        lookup: options.dedupe.then_some(lookup),
+        turns: Arc::default(),
+        progress: Arc::clone(progress),
+    });
+    let workers = &Workers::start(jobs, base.settings.chunk_bytes)?;
+    let mut pending = Pending::new(options, base, sources, &shared, &lake);
     let mut tasks = stream::iter(plan.tasks())
         .map(|items| {
-            let spec = Arc::new(spec(options, settings, listings, items));
-            let (in_flight, progress) = (Arc::clone(&in_flight), Arc::clone(progress));
-            async move { task::run(spec, &options.sources, &options.lake, workers, in_flight, progress).await }
+            let spec = Arc::new(sources.spec(options, base, items));
+            let turn = shared.turns.enter(&spec);
+            task::run(spec, turn, Arc::clone(&shared), workers)
         })
         // In the order of the plan, so that a run's commits do not depend on which task was faster.
         // No more than there are workers: a task that waited for one would hold bytes in flight that the others need.
         .buffered(jobs);
-    let mut pending = Pending::default();
     while let Some(task) = tasks.try_next().await? {
-        pending.add(task, report);
-        if pending.files.len() >= COMMIT_FILES || pending.entries.len() >= COMMIT_OBJECTS {
-            lake = pending.commit(options, lake, report).await?;
+        pending.add(task);
+        if pending.is_due() {
+            lake = match pending.commit(lake, report, unread).await? {
+                Committed::Yes(lake) => lake,
+                overtaken => return Ok(overtaken),
+            };
         }
     }
-    lake = pending.commit(options, lake, report).await?;
-    report.version = Some(lake.version());
-    Ok(())
-}
-
-/// What tasks have put and no commit has made visible yet.
-#[derive(Default)]
-struct Pending {
-    files: Vec<DataFile>,
-    entries: Vec<Entry>,
-}
-
-impl Pending {
-    fn add(&mut self, task: TaskReport, report: &mut Report) {
-        let objects = task.entries.len() as u64 - task.empty - task.foreign - task.rejected_objects;
-        add_objects(&mut report.objects, &task, objects);
-        for entry in &task.entries {
-            report.records.found += entry.records;
-            report.records.rows += entry.rows;
-            report.records.duplicates += entry.duplicates;
-            report.records.filtered += entry.filtered;
-            report.records.rejected += entry.rejected;
-        }
-        report.conflicts += task.conflicts;
-        report.bytes.read += task.read_bytes;
-        report.bytes.inflated += task.inflated_bytes;
-        report.bytes.written += task.files.iter().map(|file| file.size).sum::<u64>();
-        report.files += task.files.len() as u64;
-        report.notes_omitted += task.notes_omitted;
-        for note in task.rejected {
-            keep_note(&mut report.rejected, note, &mut report.notes_omitted);
-        }
-        for note in task.unreadable {
-            keep_note(&mut report.unreadable, note, &mut report.notes_omitted);
-        }
-        self.files.extend(task.files);
-        self.entries.extend(task.entries);
-    }
-
-    /// Commits what is pending; returns the lake as it is then.
-    async fn commit(&mut self, options: &Options, mut lake: Lake, report: &mut Report) -> Result<Lake> {
-        if self.files.is_empty() && self.entries.is_empty() {
-            return Ok(lake);
-        }
-        let rows = self.files.iter().map(|file| file.rows).sum();
-        let counts = [
-            ("objects".to_owned(), self.entries.len() as u64),
-            ("files".to_owned(), self.files.len() as u64),
-            ("rows".to_owned(), rows),
-        ];
-        let about = About {
-            purpose: Purpose::Convert,
-            run_id: options.run_id.clone(),
-            time: options.now,
-            counts: counts.into_iter().collect(),
-        };
-        let change = Change {
-            adds: std::mem::take(&mut self.files),
-            entries: std::mem::take(&mut self.entries),
-            ..Change::default()
-        };
-        for _ in 0..COMMIT_TRIES {
-            let outcome = commit(&lake, &change, &about).await?;
-            lake = Lake::open(&options.lake)
-                .await?
-                .ok_or_else(|| Error::failed(format!("the lake {} has disappeared", options.lake.url)))?;
-            match outcome {
-                Outcome::Committed { version } => {
-                    tracing::info!(version, files = change.adds.len(), rows, "committed");
-                    report.commits += 1;
-                    return Ok(lake);
-                }
-                Outcome::Conflict { version } => {
-                    tracing::info!(version, "another writer has committed first");
-                    expect_unconverted(&change, &lake).await?;
-                }
-            }
-        }
-        Err(Error::failed(format!(
-            "other writers committed to {} {COMMIT_TRIES} times in a row",
-            options.lake.url
-        ))
-        .hint("run the command again when fewer writers are at work"))
-    }
-}
-
-/// Refuses to add rows of objects that somebody else has added meanwhile.
-async fn expect_unconverted(change: &Change, lake: &Lake) -> Result<()> {
-    let known = Known::read(lake).await?;
-    let both = change
-        .entries
-        .iter()
-        .map(|entry| fingerprint(&entry.url, entry.size, &entry.version))
-        .filter(|key| known.whole.contains(key) || known.partly.contains(key))
-        .count();
-    if both == 0 {
-        return Ok(());
-    }
-    Err(Error::failed(format!(
-        "another run has converted {both} of the same objects into {} meanwhile",
-        lake.location().url
-    ))
-    .hint("nothing was added twice: run the command again for what is left"))
-}
-
-fn add_objects(objects: &mut Objects, task: &TaskReport, converted: u64) {
-    objects.converted += converted;
-    objects.empty += task.empty;
-    objects.foreign += task.foreign;
-    objects.rejected += task.rejected_objects;
-    objects.unreadable += task.unreadable.len() as u64;
+    pending.finish(lake, report, unread).await
 }
 
 fn keep_note(notes: &mut Vec<Note>, note: Note, omitted: &mut u64) {

@@ -21,6 +21,15 @@ pub struct Objects {
     pub rejected: u64,
     /// Not readable: vanished, denied, changed. The next run tries them again.
     pub unreadable: u64,
+    /// Of those that were read, the ones that have replaced another object under their URL.
+    pub replaced: u64,
+}
+
+impl Objects {
+    /// What the run has tried to read.
+    pub fn tried(&self) -> u64 {
+        self.converted + self.empty + self.foreign + self.rejected + self.unreadable
+    }
 }
 
 /// Records by what became of them: `found` is the sum of the others.
@@ -110,6 +119,10 @@ pub struct Report {
     pub version: Option<u64>,
     /// Commits made.
     pub commits: u64,
+    /// How often the run planned again, because others had converted some of the same.
+    pub planned_again: u64,
+    /// The first path day that was listed of a source, where the run looked back by itself.
+    pub listed_from: BTreeMap<String, String>,
     /// Objects by outcome.
     pub objects: Objects,
     /// What listing left out: the reason, and how many objects or folders.
@@ -148,13 +161,7 @@ impl Report {
         let objects = &self.objects;
         let records = &self.records;
         let dry = self.verdict == Verdict::Planned;
-        let became = objects.known
-            + objects.converted
-            + objects.empty
-            + objects.foreign
-            + objects.rejected
-            + objects.unreadable;
-        (dry || objects.listed == became)
+        (dry || objects.listed == objects.known + objects.tried())
             && records.found == records.rows + records.duplicates + records.filtered + records.rejected
     }
 

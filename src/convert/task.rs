@@ -15,17 +15,23 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::report::Note;
+use super::known::Partly;
+use super::report::{Note, Records};
+use super::turns::{Turn, Turns};
 use super::workers::Workers;
-use super::{Progress, Settings, keep_note};
+use super::{Progress, Settings, copies, keep_note};
 use crate::error::{Context, Error, Result};
 use crate::event::chunk::{Candidate, Chunk, Source};
-use crate::event::sort::{Group, Grouping};
+use crate::event::inflate::trailer;
+use crate::event::sort::{Group, Grouping, Tally};
+use crate::event::time::{day, format_day};
 use crate::lake::commit::put_new;
-use crate::lake::layout::{DataFile, data_file, rejected_file};
-use crate::lake::ledger::Entry;
+use crate::lake::layout::{DataFile, data_file, hex, rejected_file};
+use crate::lake::ledger::{Entry, Verdict};
+use crate::lake::lookup::{Arrival, Lookup};
 use crate::lake::rejected::{self, Rejected};
 use crate::lake::write::{self, encode};
 use crate::source::fetch::{Failure, fetch};
@@ -39,7 +45,7 @@ const FETCHES: usize = 16;
 const REJECTED_BYTES: usize = 8 << 20;
 
 /// One object of a task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskObject {
     /// Which of the run's sources it is in.
     pub source: u32,
@@ -56,13 +62,17 @@ pub struct TaskObject {
     /// The Region in the key.
     pub region: Option<String>,
     /// The path day, days since 1970.
-    pub day: Option<i32>,
+    pub day: Option<i64>,
     /// Which of CloudTrail's folders it is in.
     pub kind: Option<String>,
+    /// What runs with other filters have converted of it.
+    pub before: Option<Partly>,
+    /// Whether another object was under its URL before.
+    pub replaced: bool,
 }
 
 /// Objects to convert together, and how: all that the bytes of the data files depend on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskSpec {
     /// The settings of the run.
     pub settings: Settings,
@@ -74,7 +84,9 @@ impl TaskSpec {
     /// A hash of the specification, which names the files.
     pub fn hash(&self) -> [u8; 16] {
         let mut hasher = Sha256::new();
-        hasher.update(format!("{:?}", Settings { in_flight_kib: 0, ..self.settings.clone() }));
+        // No byte of a data file depends on these.
+        let settings = Settings { in_flight_kib: 0, converted_at: 0, ..self.settings.clone() };
+        hasher.update(format!("{settings:?}"));
         hasher.update(format!("schema {}", crate::schema::SCHEMA_VERSION));
         for object in &self.objects {
             for text in [&object.url, &object.version] {
@@ -89,13 +101,30 @@ impl TaskSpec {
     }
 }
 
+/// An object that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unread {
+    /// Which of the run's sources it is in.
+    pub source: u32,
+    /// Its path day, days since 1970.
+    pub day: Option<i64>,
+    /// Which one, and why.
+    pub note: Note,
+}
+
 /// What a task did.
 #[derive(Debug, Clone, Default)]
 pub struct TaskReport {
     /// The data files it has put.
     pub files: Vec<DataFile>,
+    /// The names of the files of rejected input it has put.
+    pub rejected_files: Vec<String>,
     /// A ledger entry for every object that was read.
     pub entries: Vec<Entry>,
+    /// The records of these objects; rows and duplicates as of this run.
+    pub records: Records,
+    /// Objects read that have replaced others.
+    pub replaced: u64,
     /// Objects read that were of another kind.
     pub foreign: u64,
     /// Objects read without a record.
@@ -107,7 +136,7 @@ pub struct TaskReport {
     /// Notes left out above.
     pub notes_omitted: u64,
     /// What could not be read.
-    pub unreadable: Vec<Note>,
+    pub unread: Vec<Unread>,
     /// Rows that share account and event id with a row of other content.
     pub conflicts: u64,
     /// Bytes of the objects read, as stored.
@@ -118,37 +147,55 @@ pub struct TaskReport {
 
 /// What the worker hands over to be put.
 enum Output {
-    Data { file: DataFile, bytes: Bytes },
-    Rejected { path: String, bytes: Bytes },
+    Data { file: DataFile, bytes: Bytes, arrival: Option<Arrival> },
+    Rejected { name: String, bytes: Bytes },
+}
+
+/// What the tasks of a run have in common.
+#[derive(Debug)]
+pub struct Shared {
+    /// The run's sources.
+    pub sources: Vec<Location>,
+    /// Where the lake is.
+    pub lake: Location,
+    /// The rows that there are already; none where copies are wanted.
+    pub lookup: Option<Lookup>,
+    /// The order in which tasks look for copies.
+    pub turns: Arc<Turns>,
+    /// How far the run is.
+    pub progress: Arc<Progress>,
 }
 
 type Fetched = (usize, std::result::Result<Bytes, Failure>, Option<OwnedSemaphorePermit>);
 
-/// Runs a task. `in_flight` bounds the bytes of objects that were read and not yet inflated, in KiB.
+/// Runs a task, whose place in the order of tasks is `turn`.
 ///
 /// # Errors
 /// Where the lake cannot be written. A source object that fails costs that object only.
 pub async fn run(
     spec: Arc<TaskSpec>,
-    sources: &[Location],
-    lake: &Location,
+    turn: Turn,
+    shared: Arc<Shared>,
     workers: &Workers,
-    in_flight: Arc<Semaphore>,
-    progress: Arc<Progress>,
 ) -> Result<TaskReport> {
     let (send_object, objects) = mpsc::channel::<Fetched>(FETCHES);
     let (send_output, mut outputs) = mpsc::channel::<Output>(1);
     let working = {
-        let spec = Arc::clone(&spec);
-        workers.run(move |chunk| Worker::new(&spec, chunk, send_output, &progress).run(objects))
+        let (spec, shared, runtime) = (Arc::clone(&spec), Arc::clone(&shared), Handle::current());
+        workers.run(move |chunk| {
+            let place = Place { turn: Some(turn), shared: &shared, runtime: &runtime };
+            Worker::new(&spec, chunk, send_output, place).run(objects)
+        })
     };
     let fetching = async {
         let settings = &spec.settings;
         let most = settings.in_flight_kib;
+        // Each task has its own: one that waits for its turn must not keep others from reading.
+        let in_flight = Arc::new(Semaphore::new(most as usize));
         let mut fetched = stream::iter(spec.objects.iter().enumerate())
             .map(|(at, object)| {
                 let permits = u32::try_from(object.size / 1024 + 1).unwrap_or(most).min(most);
-                let in_flight = Arc::clone(&in_flight);
+                let (in_flight, sources) = (Arc::clone(&in_flight), &shared.sources);
                 async move {
                     let permit = in_flight.acquire_many_owned(permits).await.ok();
                     (at, fetch_one(object, sources, settings.max_object_bytes).await, permit)
@@ -166,8 +213,15 @@ pub async fn run(
     let putting = async {
         while let Some(output) = outputs.recv().await {
             match output {
-                Output::Data { file, bytes } => put_new(lake, &file.path, bytes).await?,
-                Output::Rejected { path, bytes } => put_new(lake, &path, bytes).await?,
+                Output::Data { file, bytes, arrival } => {
+                    put_new(&shared.lake, &file.path, bytes).await?;
+                    if let (Some(lookup), Some(arrival)) = (&shared.lookup, arrival) {
+                        lookup.arrived(arrival, &file);
+                    }
+                }
+                Output::Rejected { name, bytes } => {
+                    put_new(&shared.lake, &rejected_file(&name), bytes).await?;
+                }
             }
         }
         drop(outputs);
@@ -195,40 +249,42 @@ async fn fetch_one(
     }
 }
 
+/// Where a worker stands among the others.
+struct Place<'a> {
+    /// Given up when the last rows were compared.
+    turn: Option<Turn>,
+    shared: &'a Shared,
+    runtime: &'a Handle,
+}
+
 /// The part of a task that runs on a worker thread.
 struct Worker<'a> {
     spec: &'a TaskSpec,
     hash: [u8; 16],
     out: mpsc::Sender<Output>,
-    progress: &'a Progress,
+    place: Place<'a>,
     chunk: &'a mut Chunk,
-    /// The entries of the objects in the chunk, by their number in it.
-    in_chunk: Vec<usize>,
+    /// The entries of the objects in the chunk, by their number in it, and what runs before have made of these.
+    in_chunk: Vec<(usize, Option<&'a Partly>)>,
     files: usize,
     rejected: Vec<Rejected>,
     rejected_bytes: usize,
-    rejected_files: usize,
     report: TaskReport,
 }
 
 impl<'a> Worker<'a> {
-    fn new(
-        spec: &'a TaskSpec,
-        chunk: &'a mut Chunk,
-        out: mpsc::Sender<Output>,
-        progress: &'a Progress,
-    ) -> Self {
+    fn new(spec: &'a TaskSpec, chunk: &'a mut Chunk, out: mpsc::Sender<Output>, place: Place<'a>) -> Self {
+        chunk.hash_texts(spec.settings.sha256);
         Worker {
             spec,
             hash: spec.hash(),
             out,
-            progress,
+            place,
             chunk,
             in_chunk: Vec::new(),
             files: 0,
             rejected: Vec::new(),
             rejected_bytes: 0,
-            rejected_files: 0,
             report: TaskReport::default(),
         }
     }
@@ -245,74 +301,108 @@ impl<'a> Worker<'a> {
                     };
                     tracing::info!(object = %object.url, %reason, "not read");
                     let note = Note { object: object.url.clone(), record: None, byte: None, reason };
-                    self.report.unreadable.push(note);
+                    self.report.unread.push(Unread { source: object.source, day: object.day, note });
                 }
             }
             drop(permit);
-            self.progress.object_done(object.size);
+            self.place.shared.progress.object_done(object.size);
         }
-        self.flush()?;
+        self.flush(true)?;
         self.flush_rejected()?;
         Ok(self.report)
     }
 
-    fn object(&mut self, object: &TaskObject, data: &[u8]) -> Result<()> {
+    fn object(&mut self, object: &'a TaskObject, data: &[u8]) -> Result<()> {
         if !self.chunk.has_room(data) {
-            self.flush()?;
+            self.flush(false)?;
         }
         let settings = &self.spec.settings;
         let source = Source {
             url: &object.url,
             account: object.account.as_deref(),
             region: object.region.as_deref(),
-            day: object.day.map(i64::from),
+            day: object.day,
         };
         let limit = usize::try_from(settings.max_object_bytes).unwrap_or(usize::MAX);
         // What the key says was decided when listing; only what it does not say is decided here.
+        let filters = &settings.filters;
+        let mut unwanted = 0;
         let keep = |row: &Candidate<'_>| {
             let account = object.account.is_some()
-                || settings.accounts.is_empty()
-                || row.account.is_some_and(|account| settings.accounts.contains(account));
+                || filters.accounts.is_empty()
+                || row.account.is_some_and(|account| filters.accounts.contains(account));
             let region = object.region.is_some()
-                || settings.regions.is_empty()
-                || row.region.is_some_and(|region| settings.regions.contains(region));
+                || filters.regions.is_empty()
+                || row.region.is_some_and(|region| filters.regions.contains(region));
             let time = row.time.is_none_or(|time| {
-                settings.since.is_none_or(|since| time >= since)
-                    && settings.until.is_none_or(|until| time < until)
+                filters.since.is_none_or(|since| time >= since)
+                    && filters.until.is_none_or(|until| time < until)
             });
-            account && region && time
+            let wanted = account && region && time;
+            unwanted += u64::from(!wanted);
+            let day = row.time.map(day).or(source.day);
+            let expired = settings.expired_before.zip(day).is_some_and(|(first, day)| day < first);
+            wanted && !expired
         };
         let outcome = self.chunk.object(data, &source, limit, &mut { keep });
         let report = &mut self.report;
         report.read_bytes += data.len() as u64;
         report.inflated_bytes += outcome.inflated_bytes;
-        self.progress.records_done(outcome.records);
+        report.replaced += u64::from(object.replaced);
+        self.place.shared.progress.records_done(outcome.records);
+        if object.replaced {
+            tracing::warn!(object = %object.url, "replaced: another object was converted under this URL before");
+        }
         tracing::debug!(object = %object.url, records = outcome.records, "decoded");
         let nothing_kept = outcome.rows + outcome.filtered == 0;
-        if nothing_kept && !outcome.rejects.is_empty() {
+        let verdict = if nothing_kept && !outcome.rejects.is_empty() {
             report.rejected_objects += 1;
+            Verdict::Rejected
         } else if let Some(what) = outcome.foreign {
             tracing::warn!(object = %object.url, "skipped: {what}, which holds no events");
             report.foreign += 1;
+            Verdict::Foreign
         } else if outcome.records == 0 {
             report.empty += 1;
-        }
-        self.in_chunk.push(report.entries.len());
+            Verdict::Empty
+        } else if unwanted > 0 {
+            Verdict::Partly
+        } else {
+            Verdict::Converted
+        };
+        let filter = if unwanted > 0 {
+            let before = object.before.as_ref().map_or(&[][..], |before| &before.filters);
+            let filters = serde_json::to_string(&filters.beside(before));
+            Some(filters.context(|| "writing filters".into())?)
+        } else {
+            None
+        };
+        let trailer = trailer(data);
+        report.records.found += outcome.records;
+        report.records.rows += outcome.rows;
+        report.records.filtered += outcome.filtered;
+        report.records.rejected += outcome.rejected;
+        self.in_chunk.push((report.entries.len(), object.before.as_ref()));
         report.entries.push(Entry {
             url: object.url.clone(),
             size: object.size,
             version: object.version.clone(),
             account: object.account.clone(),
             region: object.region.clone(),
-            path_day: object.day.and_then(|day| crate::event::time::format_day(i64::from(day))),
+            path_day: object.day.and_then(format_day),
             kind: object.kind.clone(),
+            converted_at: settings.converted_at,
+            verdict,
             records: outcome.records,
             rows: outcome.rows,
             duplicates: 0,
             filtered: outcome.filtered,
+            conflicts: 0,
             rejected: outcome.rejected,
-            filter: (outcome.filtered > 0).then(|| "{}".to_owned()),
-            ..Entry::default()
+            gzip_crc32: trailer.map(|(crc32, _)| crc32),
+            gzip_length: trailer.map(|(_, length)| length),
+            sha256: outcome.sha256.map(|hash| hex(&hash)),
+            filter,
         });
         for reject in outcome.rejects {
             tracing::info!(
@@ -337,8 +427,8 @@ impl<'a> Worker<'a> {
         if self.rejected_bytes > REJECTED_BYTES { self.flush_rejected() } else { Ok(()) }
     }
 
-    /// Writes the chunk's rows.
-    fn flush(&mut self) -> Result<()> {
+    /// Writes the chunk's rows, but for copies of rows that there are already.
+    fn flush(&mut self, is_last: bool) -> Result<()> {
         let settings = &self.spec.settings;
         let partitioning = &settings.partitioning;
         let grouping = Grouping {
@@ -347,33 +437,64 @@ impl<'a> Worker<'a> {
             region: partitioning.contains("region"),
         };
         let (out, hash, files, report) = (&self.out, &self.hash, &mut self.files, &mut self.report);
-        let write = |group: Group<'_>| -> Result<(), Failed> {
-            let partition = partitioning.partition(
-                group.date.as_deref(),
-                group.account.as_deref(),
-                group.region.as_deref(),
-            );
-            let encoded = encode(&Sorted(&group), partitioning)?;
-            let file = DataFile {
-                path: data_file(&partition, &name(hash, &encoded.bytes), *files),
-                size: encoded.bytes.len() as u64,
-                rows: encoded.rows,
-                partition,
-                stats: encoded.stats,
-            };
-            *files += 1;
-            report.files.push(file.clone());
-            let bytes = Bytes::from(encoded.bytes);
-            out.blocking_send(Output::Data { file, bytes }).map_err(|_| Failed(stopped()))
+        let place = &mut self.place;
+        let write = |mut groups: Vec<Group<'_>>, tally: &mut Tally| -> Result<(), Failed> {
+            let mut arrivals = Vec::new();
+            if let Some(lookup) = &place.shared.lookup {
+                if let Some(turn) = &place.turn {
+                    turn.wait();
+                }
+                for group in &mut groups {
+                    let (keys, span) = copies::keys(group)?;
+                    let looking = copies::leave_out(lookup, group, &keys, &span, tally);
+                    let fewer = place.runtime.block_on(looking)?;
+                    let (keys, span) = if fewer { copies::keys(group)? } else { (keys, span) };
+                    arrivals.push((group.rows() > 0).then(|| lookup.announce(span, keys)));
+                }
+            }
+            if is_last {
+                place.turn = None;
+            }
+            let mut arrivals = arrivals.into_iter();
+            for group in groups {
+                let arrival = arrivals.next().flatten();
+                if group.rows() == 0 {
+                    continue;
+                }
+                let partition = partitioning.partition(
+                    group.date.as_deref(),
+                    group.account.as_deref(),
+                    group.region.as_deref(),
+                );
+                let encoded = encode(&Sorted(&group), partitioning)?;
+                let file = DataFile {
+                    path: data_file(&partition, &name(hash, &encoded.bytes), *files),
+                    size: encoded.bytes.len() as u64,
+                    rows: encoded.rows,
+                    partition,
+                    stats: encoded.stats,
+                };
+                *files += 1;
+                report.files.push(file.clone());
+                let bytes = Bytes::from(encoded.bytes);
+                out.blocking_send(Output::Data { file, bytes, arrival }).map_err(|_| Failed(stopped()))?;
+            }
+            Ok(())
         };
-        let tally = self.chunk.finish(grouping, write).map_err(|Failed(error)| error)?;
-        for (&entry, &duplicates) in self.in_chunk.iter().zip(&tally.duplicates) {
+        let tally = self.chunk.finish(grouping, settings.dedupe, write).map_err(|Failed(error)| error)?;
+        for (at, (entry, before)) in self.in_chunk.drain(..).enumerate() {
             let entry = &mut self.report.entries[entry];
-            entry.rows -= duplicates;
-            entry.duplicates = duplicates;
+            let (duplicates, conflicts) = (tally.duplicates[at], tally.conflicts[at]);
+            let records = &mut self.report.records;
+            records.rows -= duplicates;
+            records.duplicates += duplicates;
+            self.report.conflicts += conflicts;
+            // Rows that an earlier run made of this object are found as copies; in the ledger they are its rows.
+            let earlier = before.map_or(0, |before| before.rows).min(duplicates);
+            entry.rows = entry.rows - duplicates + earlier;
+            entry.duplicates = duplicates - earlier;
+            entry.conflicts = conflicts + before.map_or(0, |before| before.conflicts);
         }
-        self.report.conflicts += tally.conflicts;
-        self.in_chunk.clear();
         Ok(())
     }
 
@@ -382,11 +503,10 @@ impl<'a> Worker<'a> {
             return Ok(());
         }
         let bytes = Bytes::from(rejected::encode(&std::mem::take(&mut self.rejected))?);
-        let hash: String = name(&self.hash, &bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        let path = rejected_file(&format!("{hash}-{:05}", self.rejected_files));
-        self.rejected_files += 1;
+        let name = format!("{}-{:05}", hex(&name(&self.hash, &bytes)), self.report.rejected_files.len());
+        self.report.rejected_files.push(name.clone());
         self.rejected_bytes = 0;
-        self.out.blocking_send(Output::Rejected { path, bytes }).map_err(|_| stopped())
+        self.out.blocking_send(Output::Rejected { name, bytes }).map_err(|_| stopped())
     }
 }
 

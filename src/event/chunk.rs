@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use arrow::buffer::Buffer;
 use arrow::error::ArrowError;
+use sha2::{Digest, Sha256};
 
 use super::batch::Rows;
 use super::decode::{self, Sink, Verdict};
@@ -72,6 +73,8 @@ pub struct Outcome {
     pub foreign: Option<&'static str>,
     /// Bytes of the object's text.
     pub inflated_bytes: u64,
+    /// The SHA-256 of the object's text, where it was asked for.
+    pub sha256: Option<[u8; 32]>,
 }
 
 /// A bounded number of objects on their way to record batches.
@@ -87,6 +90,7 @@ pub struct Chunk {
     days: Vec<Option<i64>>,
     flattener: Flattener,
     inflater: Inflater,
+    hash_texts: bool,
 }
 
 impl Chunk {
@@ -100,7 +104,13 @@ impl Chunk {
             days: Vec::new(),
             flattener: Flattener::default(),
             inflater: Inflater::default(),
+            hash_texts: false,
         }
+    }
+
+    /// Sets whether [`Outcome::sha256`] is wanted: it costs about as much as inflating.
+    pub fn hash_texts(&mut self, wanted: bool) {
+        self.hash_texts = wanted;
     }
 
     /// Whether no row is in it.
@@ -132,6 +142,7 @@ impl Chunk {
             return Outcome { rejects: vec![reject], ..Outcome::default() };
         }
         let is_utf8 = simdutf8::basic::from_utf8(&self.arena[base..]).is_ok();
+        let sha256 = self.hash_texts.then(|| Sha256::digest(&self.arena[base..]).into());
         let provenance = Provenance::new(&mut self.rows, source.url, source.account, source.region);
         let mut flattening = Flattening {
             base,
@@ -142,7 +153,11 @@ impl Chunk {
             provenance: &provenance,
             keep,
             embedded: Vec::new(),
-            outcome: Outcome { inflated_bytes: (self.arena.len() - base) as u64, ..Outcome::default() },
+            outcome: Outcome {
+                inflated_bytes: (self.arena.len() - base) as u64,
+                sha256,
+                ..Outcome::default()
+            },
         };
         let verdict = decode::decode(&self.arena, base, is_utf8, &mut flattening);
         for (string, record) in std::mem::take(&mut flattening.embedded) {
@@ -159,25 +174,26 @@ impl Chunk {
         outcome
     }
 
-    /// Hands the rows to `each`, without duplicates, one group after the other: grouped by what `grouping` says and
-    /// sorted by account, Region, event time and event id within a group. The chunk is empty afterwards.
+    /// Hands the rows to `each`: grouped by what `grouping` says and sorted by account, Region, event time and event id
+    /// within a group; without copies, if `dedupe` says so. The chunk is empty afterwards.
     ///
     /// # Errors
     /// What `each` fails with, and where Arrow refuses the columns, which would be a defect of this program.
     pub fn finish<E: From<ArrowError>>(
         &mut self,
         grouping: Grouping,
-        mut each: impl FnMut(Group<'_>) -> Result<(), E>,
+        dedupe: bool,
+        each: impl FnOnce(Vec<Group<'_>>, &mut Tally) -> Result<(), E>,
     ) -> Result<Tally, E> {
         // The next rows are likely to be as many.
         let likely = Rows::likely(self.rows.len());
         let rows = std::mem::replace(&mut self.rows, likely);
         let text = std::mem::take(&mut self.arena);
-        let order = sort::order(&rows, &text, &self.spans, &self.days, grouping);
+        let order = sort::order(&rows, &text, &self.spans, &self.days, grouping, dedupe);
+        let text = Buffer::from_vec(text);
+        let done = order.hand_over(rows, &text, &self.spans, each);
         self.spans.clear();
         self.days.clear();
-        let text = Buffer::from_vec(text);
-        let done = order.hand_over(rows, &text, &mut each);
         // The same memory serves again, unless somebody has kept a batch.
         self.arena = text.into_vec().unwrap_or_default();
         self.arena.clear();
@@ -298,7 +314,7 @@ impl Sink for Flattening<'_, '_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{Array, AsArray};
+    use arrow::array::{Array, AsArray, RecordBatch};
 
     const BY_DATE: Grouping = Grouping { date: true, account: false, region: false };
 
@@ -315,11 +331,13 @@ mod tests {
     fn finish(chunk: &mut Chunk, grouping: Grouping, column: &str) -> (Vec<Values>, Tally) {
         let mut found = Vec::new();
         let tally = chunk
-            .finish(grouping, |group| -> Result<(), ArrowError> {
-                let array =
-                    group.batch(0, usize::MAX)?.column_by_name(column).unwrap().as_string_view().clone();
-                let values = (0..array.len()).map(|row| array.value(row).to_owned()).collect();
-                found.push((group.date, values));
+            .finish(grouping, true, |groups, _| -> Result<(), ArrowError> {
+                for group in groups {
+                    let array =
+                        group.batch(0, usize::MAX)?.column_by_name(column).unwrap().as_string_view().clone();
+                    let values = (0..array.len()).map(|row| array.value(row).to_owned()).collect();
+                    found.push((group.date, values));
+                }
                 Ok(())
             })
             .unwrap();
@@ -376,7 +394,7 @@ mod tests {
         let mut chunk = chunk(&[&[once.clone(), other], &[again, once, elsewhere]]);
         let (groups, tally) = finish(&mut chunk, BY_DATE, "event_name");
         assert_eq!(groups[0].1, ["X", "Y", "X"]);
-        assert_eq!(tally, Tally { duplicates: vec![0, 2], conflicts: 1 });
+        assert_eq!(tally, Tally { duplicates: vec![0, 2], conflicts: vec![1, 0] });
     }
 
     #[test]
@@ -394,17 +412,60 @@ mod tests {
         ] {
             let mut chunk = chunk(&[&[number(one), number(other)]]);
             let (groups, tally) = finish(&mut chunk, BY_DATE, "event_id");
-            assert_eq!((groups[0].1.len(), tally.conflicts), (2, 1), "{one} {other}");
+            assert_eq!((groups[0].1.len(), tally.conflicts), (2, vec![1]), "{one} {other}");
         }
     }
 
     #[test]
-    fn records_without_an_id_are_copies_only_of_equal_text() {
+    fn records_without_an_id_are_copies_only_of_equal_content() {
         let without = |name: &str| format!(r#"{{"eventTime":"2026-03-01T00:00:00Z","eventName":"{name}"}}"#);
-        let mut chunk = chunk(&[&[without("a"), without("b")], &[without("a")]]);
+        let mut chunk = chunk(&[&[without("a"), without("b")], &[without("a").replace("\":", "\" : ")]]);
         let (groups, tally) = finish(&mut chunk, BY_DATE, "event_name");
         assert_eq!(groups[0].1.len(), 2);
-        assert_eq!(tally, Tally { duplicates: vec![0, 1], conflicts: 0 });
+        assert_eq!(tally, Tally { duplicates: vec![0, 1], conflicts: vec![0, 0] });
+    }
+
+    #[test]
+    fn copies_are_found_where_the_record_names_no_region_or_time() {
+        let timed = r#"{"eventTime":"2026-03-01T00:00:00Z","eventID":"a","recipientAccountId":"1"}"#;
+        let timeless = r#"{"eventID":"b","recipientAccountId":"1"}"#;
+        let other = r#"{"eventID":"b","recipientAccountId":"1","eventName":"X"}"#;
+        let mut chunk = Chunk::new(1 << 16);
+        for (region, day) in [("eu", 20_513), ("us", 20_514)] {
+            let text = format!(r#"{{"Records":[{timed},{timeless}]}}"#);
+            let source = Source { url: "u", account: None, region: Some(region), day: Some(day) };
+            chunk.object(text.as_bytes(), &source, 1 << 16, &mut |_| true);
+        }
+        let source = Source { url: "u", account: None, region: Some("eu"), day: Some(20_513) };
+        chunk.object(format!(r#"{{"Records":[{other}]}}"#).as_bytes(), &source, 1 << 16, &mut |_| true);
+        let (groups, tally) = finish(&mut chunk, BY_DATE, "event_id");
+        assert_eq!(groups.len(), 1);
+        assert_eq!(groups[0].1, ["b", "b", "a"]);
+        assert_eq!(tally, Tally { duplicates: vec![0, 2, 0], conflicts: vec![0, 0, 1] });
+    }
+
+    #[test]
+    fn rows_can_be_left_out_and_picked() {
+        let ids = ["a", "b", "c", "d"].map(|id| record("1", "eu", "2026-03-01T00:00:00Z", id, ""));
+        let mut chunk = chunk(&[&ids[..2], &ids[2..]]);
+        let each = |mut groups: Vec<Group<'_>>, _: &mut Tally| -> Result<(), ArrowError> {
+            let group = &mut groups[0];
+            let ids = |batch: RecordBatch| -> Vec<String> {
+                let ids = batch.column(const { known("event_id") }).as_string_view();
+                ids.iter().flatten().map(str::to_owned).collect()
+            };
+            let all = ids(group.batch(0, 4)?);
+            let objects: Vec<usize> = (0..4).map(|at| group.object(at)).collect();
+            let object = |id: &str| usize::from(id > "b");
+            assert_eq!(objects, all.iter().map(|id| object(id)).collect::<Vec<_>>());
+            assert_eq!(ids(group.select(&[3, 1])?), [all[3].clone(), all[1].clone()]);
+            group.leave_out(&[0, 2]);
+            assert_eq!(ids(group.batch(0, 9)?), [all[1].clone(), all[3].clone()]);
+            assert_eq!(group.column(const { known("event_id") })?.len(), 2);
+            assert_eq!(group.column(const { known("error_code") })?.null_count(), 2);
+            Ok(())
+        };
+        chunk.finish(BY_DATE, true, each).unwrap();
     }
 
     #[test]

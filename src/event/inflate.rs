@@ -38,6 +38,14 @@ const NESTED: usize = 3;
 /// DEFLATE cannot shrink data more than this.
 const MOST_RATIO: usize = 1032;
 
+/// The CRC-32 and the length modulo 2^32 at the end of gzip data, of its last member (RFC 1952, section 2.3.1): what is
+/// known of the text without reading it. `None` where `data` is no gzip.
+pub fn trailer(data: &[u8]) -> Option<(u32, u32)> {
+    let (_, &[a, b, c, d, e, f, g, h]) =
+        data.split_last_chunk().filter(|(before, _)| before.starts_with(&[0x1f, 0x8b]))?;
+    Some((u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h])))
+}
+
 /// The size that the gzip trailer gives the text (exact for one member below 4 GiB), or the data's own for plain text.
 /// Good enough to reserve memory by; never trusted.
 pub fn likely_size(data: &[u8]) -> usize {

@@ -2,16 +2,19 @@
 //!
 //! Rows are ordered by (account, Region, event time, event id, object, record): the last two only make the order total, so
 //! that the same objects give the same files. Two trails that cover the same account deliver every event twice, in
-//! different objects; copies agree in account, Region, time and id, so they are neighbours in this order. Of copies with
-//! equal content the first is kept. The same id with different content is kept, and counted as a conflict.
+//! different objects. Copies are rows of equal account and equal content; they agree in time and id too, so nearly all
+//! of them are neighbours in this order. Of copies the first is kept. The same account, time and id with different
+//! content is kept, and counted as a conflict.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array, new_null_array};
 use arrow::buffer::Buffer;
 use arrow::compute::take;
+use arrow::datatypes::UInt32Type;
 use arrow::error::ArrowError;
+use sha2::{Digest, Sha256};
 
 use super::batch::Rows;
 use super::scan::Scanner;
@@ -20,6 +23,7 @@ use crate::schema::{arrow_schema, known};
 
 const EVENT_TIME: usize = known("event_time");
 const EVENT_ID: usize = known("event_id");
+const AWS_REGION: usize = known("aws_region");
 const ACCOUNT: usize = known("account");
 const REGION: usize = known("region");
 
@@ -54,6 +58,9 @@ pub struct Group<'a> {
     /// The chunk's columns; `None` for one without a value.
     columns: &'a [Option<ArrayRef>],
     rows: UInt32Array,
+    spans: &'a [RecordSpan],
+    /// The rows of the chunk that are counted as conflicts.
+    conflicting: &'a HashSet<u32>,
 }
 
 impl Group<'_> {
@@ -73,12 +80,52 @@ impl Group<'_> {
     /// Where Arrow refuses the columns, which would be a defect of this program.
     pub fn batch(&self, start: usize, most: usize) -> Result<RecordBatch, ArrowError> {
         let start = start.min(self.rows());
-        let indices = self.rows.slice(start, most.min(self.rows() - start));
+        self.take(&self.rows.slice(start, most.min(self.rows() - start)))
+    }
+
+    /// The rows at these positions, with the columns of the schema.
+    ///
+    /// # Errors
+    /// As [`Group::batch`], and where there is no such position.
+    pub fn select(&self, positions: &[u32]) -> Result<RecordBatch, ArrowError> {
+        let positions = UInt32Array::from(positions.to_vec());
+        self.take(&take(&self.rows, &positions, None)?.as_primitive::<UInt32Type>().clone())
+    }
+
+    /// One column of all rows.
+    ///
+    /// # Errors
+    /// As [`Group::batch`].
+    pub fn column(&self, column: usize) -> Result<ArrayRef, ArrowError> {
+        match self.columns.get(column) {
+            Some(Some(array)) => take(array, &self.rows, None),
+            _ => Ok(new_null_array(arrow_schema().field(column).data_type(), self.rows())),
+        }
+    }
+
+    /// The number of the object that the row at a position came from, in the order the chunk was given them.
+    pub fn object(&self, position: usize) -> usize {
+        self.spans[self.rows.value(position) as usize].object as usize
+    }
+
+    /// Whether the row at a position is counted as a conflict.
+    pub fn is_conflict(&self, position: usize) -> bool {
+        self.conflicting.contains(&self.rows.value(position))
+    }
+
+    /// Leaves out the rows at these positions, which are in ascending order.
+    pub fn leave_out(&mut self, positions: &[u32]) {
+        let mut left_out = positions.iter().copied().peekable();
+        let kept = (0u32..).zip(self.rows.values()).filter(|(at, _)| left_out.next_if_eq(at).is_none());
+        self.rows = kept.map(|(_, row)| *row).collect::<Vec<u32>>().into();
+    }
+
+    fn take(&self, indices: &UInt32Array) -> Result<RecordBatch, ArrowError> {
         // Most columns have no value in most chunks: one array of nulls a type does for all of them.
         let mut nulls: Vec<ArrayRef> = Vec::new();
         let schema = arrow_schema();
         let arrays = self.columns.iter().zip(schema.fields()).map(|(array, field)| match array {
-            Some(array) => take(array, &indices, None),
+            Some(array) => take(array, indices, None),
             None => Ok(match nulls.iter().find(|nulls| nulls.data_type() == field.data_type()) {
                 Some(known) => known.clone(),
                 None => {
@@ -93,13 +140,13 @@ impl Group<'_> {
     }
 }
 
-/// What became of a chunk's rows.
+/// What became of a chunk's rows, by object in the order the chunk was given them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Rows left out as copies of others, by object in the order the chunk was given them.
+    /// Rows left out as copies of others.
     pub duplicates: Vec<u64>,
-    /// Rows kept although another has the same account and event id: their content differs.
-    pub conflicts: u64,
+    /// Rows kept although another has the same account, time and event id: their content differs.
+    pub conflicts: Vec<u64>,
 }
 
 /// The values rows are grouped and first sorted by.
@@ -122,23 +169,35 @@ struct Key {
 pub(super) struct Order {
     /// For each group its values and the rows in it.
     groups: Vec<(Place, Vec<u32>)>,
-    tally: Tally,
+    copies: Copies,
+}
+
+/// What looking for copies has found.
+struct Copies {
+    /// Rows left out, by object.
+    duplicates: Vec<u64>,
+    /// The rows that differ from one before them of the same account, time and id.
+    conflicting: HashSet<u32>,
 }
 
 /// Works out the order of `rows`, whose record `i` stands at `spans[i]`; `days` has the path day of each object.
+/// Copies are left out if `dedupe` says so.
 pub(super) fn order(
     rows: &Rows,
     arena: &[u8],
     spans: &[RecordSpan],
     days: &[Option<i64>],
     grouping: Grouping,
+    dedupe: bool,
 ) -> Order {
     let (places, mut keys) = keys(rows, arena, spans, days, grouping);
     keys.sort_unstable_by(|left, right| {
         (left.place, left.time, left.id, left.row).cmp(&(right.place, right.time, right.id, right.row))
     });
-    let tally = Tally { duplicates: vec![0; days.len()], conflicts: 0 };
-    let mut order = Order { groups: Vec::new(), tally };
+    let copies = Copies { duplicates: vec![0; days.len()], conflicting: HashSet::new() };
+    let mut order = Order { groups: Vec::new(), copies };
+    let elsewhere =
+        if dedupe { apart(rows, arena, spans, &places, &keys, &mut order.copies) } else { HashSet::new() };
     let mut last = None;
     let mut start = 0;
     while start < keys.len() {
@@ -161,9 +220,14 @@ pub(super) fn order(
             }
         }
         if let Some((_, members)) = order.groups.last_mut() {
-            match &keys[start..end] {
-                [only] => members.push(only.row),
-                run => members.extend(distinct(rows, arena, spans, run, &mut order.tally)),
+            let run = keys[start..end].iter().map(|key| key.row);
+            match end - start {
+                1 if elsewhere.is_empty() => members.push(keys[start].row),
+                _ if !dedupe => members.extend(run),
+                _ => {
+                    let run: Vec<u32> = run.filter(|row| !elsewhere.contains(row)).collect();
+                    members.extend(distinct(rows, arena, spans, &run, &mut order.copies));
+                }
             }
         }
         start = end;
@@ -171,29 +235,64 @@ pub(super) fn order(
     order
 }
 
-/// The rows of a run of equal keys that are not copies of one before them.
-fn distinct(rows: &Rows, arena: &[u8], spans: &[RecordSpan], run: &[Key], tally: &mut Tally) -> Vec<u32> {
+/// Copies that are no neighbours, because their place is not that of the record but of its object: a record that names
+/// no Region and was delivered in two, or has no time and was delivered on two days.
+fn apart(
+    rows: &Rows,
+    arena: &[u8],
+    spans: &[RecordSpan],
+    places: &[Place],
+    keys: &[Key],
+    found: &mut Copies,
+) -> HashSet<u32> {
+    let mut alike: BTreeMap<(Option<&[u8]>, Option<i64>, u128), Vec<(u32, u32)>> = BTreeMap::new();
+    for key in keys {
+        if key.time.is_none() || rows.view(AWS_REGION, key.row as usize).is_none() {
+            let account = places[key.place as usize].account.as_deref();
+            alike.entry((account, key.time, key.id)).or_default().push((key.place, key.row));
+        }
+    }
+    let mut copies = HashSet::new();
+    for members in
+        alike.into_values().filter(|members| members.iter().any(|(place, _)| *place != members[0].0))
+    {
+        let mut members: Vec<u32> = members.into_iter().map(|(_, row)| row).collect();
+        members.sort_unstable();
+        let kept: HashSet<u32> = distinct(rows, arena, spans, &members, found).into_iter().collect();
+        copies.extend(members.into_iter().filter(|row| !kept.contains(row)));
+    }
+    copies
+}
+
+/// The rows, given in their order, that are not copies of one before them.
+fn distinct(rows: &Rows, arena: &[u8], spans: &[RecordSpan], run: &[u32], found: &mut Copies) -> Vec<u32> {
+    if run.len() < 2 {
+        return run.to_vec();
+    }
     let text = |row: u32| &arena[spans[row as usize].start..spans[row as usize].end];
-    let mut kept: Vec<u32> = Vec::new();
     let mut texts = HashSet::new();
-    let (different, same): (Vec<u32>, Vec<u32>) =
-        run.iter().map(|key| key.row).partition(|&row| texts.insert(text(row)));
+    let (different, mut copies): (Vec<u32>, Vec<u32>) = run.iter().partition(|&&row| texts.insert(text(row)));
+    let mut kept: Vec<u32> = Vec::new();
     let mut contents = HashSet::new();
-    let mut copies = same;
     for &row in &different {
-        if different.len() == 1 || contents.insert(content(text(row))) {
+        if different.len() == 1 || contents.insert(Sha256::digest(content(text(row)))) {
             kept.push(row);
         } else {
             copies.push(row);
         }
     }
     for row in copies {
-        tally.duplicates[spans[row as usize].object as usize] += 1;
+        found.duplicates[spans[row as usize].object as usize] += 1;
     }
-    if rows.text(arena, EVENT_ID, run[0].row as usize).is_some() {
-        tally.conflicts += kept.len() as u64 - 1;
+    if rows.text(arena, EVENT_ID, run[0] as usize).is_some() {
+        found.conflicting.extend(kept.iter().skip(1));
     }
     kept
+}
+
+/// Whether two records are equal as JSON values, as far as that can be known.
+pub fn is_same_record(one: &[u8], other: &[u8]) -> bool {
+    one == other || content(one) == content(other)
 }
 
 /// What two records have in common exactly if they are equal as JSON values, however they are laid out. Text that
@@ -278,8 +377,8 @@ fn keys(
         };
         let id = match rows.text(arena, EVENT_ID, row) {
             Some(id) => id_key(id.bytes()),
-            // Records of version 1.0 have no id: equal text is all that can make them copies.
-            None => hash(&arena[span.start..span.end]),
+            // Records of version 1.0 have no id: equal content is all that can make them copies.
+            None => 0,
         };
         keys.push(Key { place: number, time, id, row: row as u32 });
     }
@@ -340,24 +439,32 @@ fn hash(bytes: &[u8]) -> u128 {
 }
 
 impl Order {
-    /// Hands the kept rows to `each`, a group at a time.
+    /// Hands the kept rows to `each`, all groups together.
     pub(super) fn hand_over<E: From<ArrowError>>(
         self,
         rows: Rows,
         arena: &Buffer,
-        each: &mut impl FnMut(Group<'_>) -> Result<(), E>,
+        spans: &[RecordSpan],
+        each: impl FnOnce(Vec<Group<'_>>, &mut Tally) -> Result<(), E>,
     ) -> Result<Tally, E> {
         let columns = rows.finish(arena.clone())?;
         let text = |bytes: Option<Box<[u8]>>| bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        for (place, members) in self.groups {
-            each(Group {
-                date: place.date.and_then(time::format_day),
-                account: text(place.account),
-                region: text(place.region),
-                columns: &columns,
-                rows: UInt32Array::from(members),
-            })?;
+        let groups = self.groups.into_iter().filter(|(_, members)| !members.is_empty());
+        let groups = groups.map(|(place, members)| Group {
+            date: place.date.and_then(time::format_day),
+            account: text(place.account),
+            region: text(place.region),
+            columns: &columns,
+            rows: UInt32Array::from(members),
+            spans,
+            conflicting: &self.copies.conflicting,
+        });
+        let mut conflicts = vec![0; self.copies.duplicates.len()];
+        for &row in &self.copies.conflicting {
+            conflicts[spans[row as usize].object as usize] += 1;
         }
-        Ok(self.tally)
+        let mut tally = Tally { duplicates: self.copies.duplicates, conflicts };
+        each(groups.collect(), &mut tally)?;
+        Ok(tally)
     }
 }

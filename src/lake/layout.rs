@@ -232,7 +232,7 @@ fn escape(value: &str) -> String {
 }
 
 /// Lower-case hexadecimal of at most the first 16 bytes: enough that no two tasks meet.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().take(16).fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text

@@ -20,3 +20,6 @@ pub mod ledger;
 
 /// What counts because a commit says so.
 pub mod vouched;
+
+/// Which rows are there already.
+pub mod lookup;
