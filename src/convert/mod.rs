@@ -278,8 +278,8 @@ impl Base {
     }
 }
 
-/// Objects that could not be read, in all plans of a run: they are not tried again within it.
-#[derive(Default)]
+/// Objects that could not be read and were counted as such: they are not tried again by later plans of the run.
+#[derive(Clone, Default)]
 struct Unread {
     urls: HashSet<String>,
     /// The earliest path day of them, by source.
@@ -393,9 +393,12 @@ impl Sources {
         let plan = plan(&self.listings, &bounds, |item| {
             let (url, this) = self.object(options, item);
             let state = base.known.state(&url, this.size, &this.version, &base.settings.filters);
+            if unread.urls.contains(&url) {
+                return false;
+            }
             whole += u64::from(state == State::Whole);
             partly += u64::from(matches!(state, State::Partly(_)));
-            state != State::Whole && !unread.urls.contains(&url)
+            state != State::Whole
         });
         if partly > 0 {
             tracing::info!(

@@ -114,14 +114,15 @@ impl<'a> Pending<'a> {
             change.adds.extend(task.files.iter().cloned());
             change.entries.extend(task.entries.iter().cloned());
             change.rejected.extend(task.rejected_files.iter().cloned());
-            unread.add(task);
         }
         // A run that finds nothing new commits nothing, however far its sources have come.
         if is_last && (!change.is_empty() || report.commits > 0) {
-            change.sources = self.sources.converted_up_to(&self.base.vouched, unread);
+            let mut unread = unread.clone();
+            self.tasks.iter().for_each(|task| unread.add(task));
+            change.sources = self.sources.converted_up_to(&self.base.vouched, &unread);
         }
         if change.is_empty() {
-            self.absorb(report);
+            self.absorb(report, unread);
             return Ok(Committed::Yes(lake));
         }
         let rows = change.adds.iter().map(|file| file.rows).sum();
@@ -152,7 +153,7 @@ impl<'a> Pending<'a> {
                     if let Some(lookup) = &self.shared.lookup {
                         lookup.committed(&change.adds);
                     }
-                    self.absorb(report);
+                    self.absorb(report, unread);
                     return Ok(Committed::Yes(lake));
                 }
                 Outcome::Conflict { version } => {
@@ -197,10 +198,11 @@ impl<'a> Pending<'a> {
         Ok(false)
     }
 
-    /// Counts what was committed.
-    fn absorb(&mut self, report: &mut Report) {
+    /// Counts what was committed. What was not is tried again, and what could not be read of it too.
+    fn absorb(&mut self, report: &mut Report, unread: &mut Unread) {
         self.bytes = 0;
         for task in self.tasks.drain(..) {
+            unread.add(&task);
             let objects = &mut report.objects;
             objects.converted +=
                 task.entries.len() as u64 - task.empty - task.foreign - task.rejected_objects;
