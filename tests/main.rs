@@ -14,6 +14,9 @@ mod convert;
 /// Help, completions, the manual, wrong usage, and what goes to which stream.
 mod cli;
 
+/// A run that dies and is run again: nothing is lost or doubled.
+mod crash;
+
 /// Real records, where `TRAILHOUSE_CORPUS` names a folder of them: all of them come back.
 mod corpus;
 
@@ -34,6 +37,9 @@ mod hostile;
 
 /// Who acted: the three questions of the AWS documentation.
 mod identity;
+
+/// Several runs at once: every event once.
+mod races;
 
 /// Every record comes back equal, or is rejected with a reason.
 mod roundtrip;

@@ -67,7 +67,8 @@ const EXPECTED_RATIO: u64 = 10;
 /// Objects of a task, whatever their size: a GET each.
 const TASK_OBJECTS: usize = 20_000;
 
-/// Times that a run plans again because others have changed what it builds on.
+/// Plans in a row that others may overtake without leaving less to convert. Where they leave less, planning again has an
+/// end.
 const MOST_PLANS: usize = 20;
 
 /// Of all memory, what the keys of rows that there are already may take.
@@ -203,9 +204,12 @@ pub async fn run(options: &Options, progress: &Arc<Progress>) -> Result<Report> 
         opened = open_lake(options).await?;
     }
     let mut unread = Unread::default();
-    for plans in 1.. {
+    let (mut least, mut plans) = (usize::MAX, 0);
+    loop {
         let base = Base::read(options, opened.as_ref(), &sources.window).await?;
         let plan = sources.plan(options, &base, &unread, &mut report);
+        plans = if plan.items().len() < least { 1 } else { plans + 1 };
+        least = least.min(plan.items().len());
         describe(&sources.listings, &plan, &mut report);
         progress.start(&sources.listings, &plan);
         report.version = opened.as_ref().map(Lake::version);
