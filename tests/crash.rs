@@ -90,7 +90,9 @@ async fn a_run_that_dies_over_s3_is_finished_by_the_next() {
     let sources = [open(&server, "s3://trail/").await];
     let place = open(&server, "s3://lakes/whole/").await;
     let counted = Faulty::new(place.store.clone(), &[]);
-    convert(&options(&sources, &Location { store: Arc::new(counted.clone()), ..place.clone() })).await.unwrap();
+    convert(&options(&sources, &Location { store: Arc::new(counted.clone()), ..place.clone() }))
+        .await
+        .unwrap();
     let whole = Contents::of(&place).await;
     let faults = (1..=counted.mutations()).flat_map(|at| [Fault::DieAt(at), Fault::DieAfter(at)]);
     let trials = stream::iter(faults.enumerate()).map(async |(number, fault)| {
@@ -116,7 +118,8 @@ fn a_program_that_is_killed_at_any_moment_is_finished_by_the_next() {
     let env = TestEnv::new();
     many_objects().write(env.path("trail"));
     let args = |lake: &str| {
-        let args = ["convert", "trail", "--to", lake, "--commit-every", "40KB", "--progress", "none", "--json"];
+        let args =
+            ["convert", "trail", "--to", lake, "--commit-every", "40KB", "--progress", "none", "--json"];
         args.map(str::to_owned)
     };
     let clock = Instant::now();
@@ -160,7 +163,10 @@ fn many_objects() -> Trail {
         // Every tenth event is one of the object before it of that day.
         let of = if number % 10 == 0 { number.max(12) - 12 } else { number };
         let time = format!("2026-03-{day:02}T09:00:00Z");
-        let records = [event(A, "us-east-1", &time, &format!("n-{of}")), event(A, "us-east-1", &time, &format!("m-{number}"))];
+        let records = [
+            event(A, "us-east-1", &time, &format!("n-{of}")),
+            event(A, "us-east-1", &time, &format!("m-{number}")),
+        ];
         trail = trail.log(&key("CloudTrail", A, "us-east-1", &slot, &format!("n{number:04}")), &records);
     }
     trail

@@ -8,6 +8,9 @@ mod support;
 /// Bad input and bad days: what is lost, what is said, and the exit code.
 mod bad_days;
 
+/// Random histories of deliveries and runs: the books balance.
+mod books;
+
 /// `trailhouse convert`: what it finds, keeps and says.
 mod convert;
 
@@ -25,6 +28,9 @@ mod crate_rules;
 
 /// Everything that event JSON comes wrapped in.
 mod envelopes;
+
+/// A store that fails: nothing is lost or doubled.
+mod faults;
 
 /// Every column of the documented examples.
 mod golden;

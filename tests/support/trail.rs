@@ -46,7 +46,8 @@ impl Trail {
         let (mut first, mut second) = (Trail::default(), Trail::default());
         for day in days {
             let date = |day: u32| format!("2026-03-{day:02}");
-            let at = |day: u32, time: &str, id: &str| event(A, "us-east-1", &format!("{}T{time}Z", date(day)), id);
+            let at =
+                |day: u32, time: &str, id: &str| event(A, "us-east-1", &format!("{}T{time}Z", date(day)), id);
             let noon = |name: &str| at(day, "12:00:00", &format!("{name}-{day:02}"));
             let midnight = |day: u32| at(day, "23:59:59.987654", &format!("midnight-{day:02}"));
             let shared = with(event(B, "eu-west-1", &format!("{}T12:00:00Z", date(day)), "shared"), "n", day);
@@ -70,14 +71,20 @@ impl Trail {
                 1 => first = first.log(&object(B, "eu-west-1", "13:05", "e"), &[]),
                 2 => first = first.log(&object(B, "eu-west-1", "13:05", "e"), &[json!("a"), json!(["b"])]),
                 _ => {
-                    let digest = key("CloudTrail-Digest", A, "us-east-1", &format!("{}T12:00", date(day)), "f");
+                    let digest =
+                        key("CloudTrail-Digest", A, "us-east-1", &format!("{}T12:00", date(day)), "f");
                     first = first.put(&digest, gzip("{}"));
                 }
             }
             second = second
                 .log(
                     &object(A, "us-east-1", "12:05", "g"),
-                    &[noon("one"), noon("three"), old, at(day - 1, "12:00:00", &format!("two-{:02}", day - 1))],
+                    &[
+                        noon("one"),
+                        noon("three"),
+                        old,
+                        at(day - 1, "12:00:00", &format!("two-{:02}", day - 1)),
+                    ],
                 )
                 .log(&object(B, "eu-west-1", "12:05", "h"), &[shared.clone(), with(shared, "n", "other")]);
         }
