@@ -4,7 +4,7 @@
 use crate::support::command::TestEnv;
 use crate::support::lake::{data, lake_of};
 
-const COMMANDS: [&str; 6] = ["convert", "sql", "schema", "export", "completions", "man"];
+const COMMANDS: [&str; 7] = ["convert", "sql", "schema", "export", "replay", "completions", "man"];
 
 fn help(args: &[&str]) -> String {
     let output = TestEnv::new().run(args).success();
@@ -41,7 +41,7 @@ fn help_of_every_command() {
 
 #[test]
 fn commands_that_take_something_show_examples() {
-    for command in ["convert", "sql", "schema", "export"] {
+    for command in ["convert", "sql", "schema", "export", "replay"] {
         let help = help(&[command, "--help"]);
         let (_, examples) = help.split_once("\nExamples:\n").unwrap_or_else(|| panic!("{command}"));
         assert!(examples.contains(&format!("    trailhouse {command}")), "{command}");

@@ -167,7 +167,7 @@ Examples:
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 converted but some input was rejected or not readable, 130 interrupted.";
 
 /// Memory of one worker, unless the user says otherwise.
-const MEMORY_PER_JOB: u64 = 256 << 20;
+pub(super) const MEMORY_PER_JOB: u64 = 256 << 20;
 
 /// Runs a conversion and reports it.
 ///
@@ -220,7 +220,7 @@ pub async fn run(args: ConvertArgs, quiet: bool) -> Result<Outcome> {
         max_object_bytes: args.max_object_size,
         dry_run: args.dry_run,
         now,
-        run_id: format!("{}-{:08x}", now.format("%Y%m%dT%H%M%S%6fZ"), std::process::id()),
+        run_id: ui::run_id(now),
     };
     let progress = Arc::new(Progress::default());
     let watch = ui::watch(Arc::clone(&progress), if quiet { Show::None } else { args.progress });
@@ -251,7 +251,7 @@ pub async fn run(args: ConvertArgs, quiet: bool) -> Result<Outcome> {
 const NAMED: usize = 20;
 
 /// `1 object`, `12 345 objects` with separators as people read them.
-fn counted(number: u64, what: &str) -> String {
+pub(super) fn counted(number: u64, what: &str) -> String {
     let ending = if number == 1 { "" } else { "s" };
     format!("{} {what}{ending}", HumanCount(number))
 }
@@ -322,7 +322,7 @@ fn say_skipped(report: &Report) {
 }
 
 /// Says what went wrong, which is said to the quiet as well.
-fn say_losses(report: &Report) {
+pub(super) fn say_losses(report: &Report) {
     let objects = &report.objects;
     if objects.rejected + report.records.rejected > 0 {
         ui::say(&format!(

@@ -6,6 +6,9 @@ pub mod convert;
 /// `trailhouse export`.
 pub mod export;
 
+/// `trailhouse replay`.
+pub mod replay;
+
 /// `trailhouse schema`.
 pub mod schema;
 
@@ -52,6 +55,7 @@ enum Command {
     Sql(sql::SqlArgs),
     Schema(schema::SchemaArgs),
     Export(export::ExportArgs),
+    Replay(replay::ReplayArgs),
 
     /// Print a completion script for a shell
     Completions {
@@ -118,6 +122,7 @@ async fn dispatch(command: Command, quiet: bool) -> Result<Outcome> {
         Command::Sql(args) => sql::run(args).await.map(|()| Outcome::Done),
         Command::Schema(args) => schema::run(&args),
         Command::Export(args) => export::run(args).await,
+        Command::Replay(args) => replay::run(args, quiet).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "trailhouse", &mut script);

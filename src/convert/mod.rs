@@ -30,6 +30,9 @@ mod turns;
 /// From reports to a commit.
 mod pending;
 
+/// Rejected input, once more.
+pub mod replay;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -219,13 +222,7 @@ pub async fn run(options: &Options, progress: &Arc<Progress>) -> Result<Report> 
                 report.version = Some(lake.version());
                 break;
             }
-            Committed::Overtaken(_) if plans == MOST_PLANS => {
-                let url = &options.lake.url;
-                let text = format!(
-                    "other runs have added to {url} what this one was converting, {plans} times in a row"
-                );
-                return Err(Error::failed(text).hint("run the command again when fewer are at work"));
-            }
+            Committed::Overtaken(_) if plans == MOST_PLANS => return Err(always_overtaken(options)),
             Committed::Overtaken(lake) => {
                 tracing::info!(version = lake.version(), "planning again");
                 report.planned_again += 1;
@@ -249,6 +246,13 @@ pub async fn run(options: &Options, progress: &Arc<Progress>) -> Result<Report> 
     report.balanced = report.is_balanced();
     report.duration_seconds = clock.elapsed().as_secs_f64();
     Ok(report)
+}
+
+fn always_overtaken(options: &Options) -> Error {
+    let url = &options.lake.url;
+    let text =
+        format!("other runs have added to {url} what this one was converting, {MOST_PLANS} times in a row");
+    Error::failed(text).hint("run the command again when fewer are at work")
 }
 
 async fn vouched_for(lake: Option<&Lake>) -> Result<Vouched> {
@@ -317,6 +321,7 @@ async fn open_lake(options: &Options) -> Result<Option<Lake>> {
 }
 
 /// What the sources hold, as far as the run looks.
+#[derive(Default)]
 struct Sources {
     listings: Vec<Listing>,
     /// The path days that were listed of any of them.
@@ -425,6 +430,7 @@ impl Sources {
                 replaced: state == State::Replaced,
                 before: if let State::Partly(partly) = state { Some(partly) } else { None },
                 url,
+                part: None,
             }
         });
         TaskSpec { settings: base.settings.clone(), objects: objects.collect() }
@@ -547,18 +553,7 @@ async fn convert(
     unread: &mut Unread,
 ) -> Result<Committed> {
     let jobs = options.jobs.max(1);
-    let lookup =
-        Lookup::new(&options.lake, usize::try_from(options.memory_bytes / KEYS_SHARE).unwrap_or(usize::MAX));
-    if options.dedupe && !plan.items().is_empty() {
-        lookup.add_files(&lake)?;
-    }
-    let shared = Arc::new(Shared {
-        sources: options.sources.clone(),
-        lake: options.lake.clone(),
-        lookup: options.dedupe.then_some(lookup),
-        turns: Arc::default(),
-        progress: Arc::clone(progress),
-    });
+    let shared = shared(options, &lake, progress, !plan.items().is_empty())?;
     let workers = &Workers::start(jobs, base.settings.chunk_bytes)?;
     let mut pending = Pending::new(options, base, sources, &shared, &lake);
     let mut tasks = stream::iter(plan.tasks())
@@ -580,6 +575,23 @@ async fn convert(
         }
     }
     pending.finish(lake, report, unread).await
+}
+
+/// What the tasks of a run have in common; the lake's files are looked through only if there is something to convert.
+fn shared(options: &Options, lake: &Lake, progress: &Arc<Progress>, has_work: bool) -> Result<Arc<Shared>> {
+    let bytes = usize::try_from(options.memory_bytes / KEYS_SHARE).unwrap_or(usize::MAX);
+    let lookup = Lookup::new(&options.lake, bytes);
+    if options.dedupe && has_work {
+        lookup.add_files(lake)?;
+    }
+    Ok(Arc::new(Shared {
+        sources: options.sources.clone(),
+        lake: options.lake.clone(),
+        lookup: options.dedupe.then_some(lookup),
+        turns: Arc::default(),
+        progress: Arc::clone(progress),
+        is_replay: false,
+    }))
 }
 
 fn keep_note(notes: &mut Vec<Note>, note: Note, omitted: &mut u64) {

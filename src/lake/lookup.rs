@@ -479,3 +479,66 @@ fn whole(batch: &RecordBatch, partition: &Partition) -> Result<RecordBatch> {
     let columns = columns.collect::<Result<Vec<ArrayRef>>>()?;
     RecordBatch::try_new(schema, columns).context(|| "reading columns".into())
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{StringArray, TimestampMicrosecondArray};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn keys(ids: &[Option<u8>]) -> Keys {
+        let texts = ids.iter().map(|id| id.map(|id| id.to_string()));
+        let ids: ArrayRef = Arc::new(texts.collect::<StringArray>());
+        let accounts: ArrayRef = Arc::new(StringArray::from(vec!["1"; ids.len()]));
+        let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![7; ids.len()]));
+        Keys::new(&ids, &accounts, &times).unwrap()
+    }
+
+    fn span(date: &str, times: Option<(i64, i64)>, timeless: bool) -> Span {
+        Span { date: Some(date.to_owned()), times, timeless }
+    }
+
+    #[test]
+    fn spans_meet_in_date_and_time_or_in_having_none() {
+        let here = span("2026-03-01", Some((10, 20)), false);
+        for (there, meets) in [
+            (span("2026-03-01", Some((20, 30)), false), true),
+            (span("2026-03-01", Some((21, 30)), true), false),
+            (span("2026-03-02", Some((10, 20)), false), false),
+            (span("2026-03-01", None, true), false),
+        ] {
+            assert_eq!((here.meets(&there), there.meets(&here)), (meets, meets), "{there:?}");
+        }
+        let timeless = span("2026-03-02", None, true);
+        assert!(timeless.meets(&span("2026-03-01", Some((1, 2)), true)));
+    }
+
+    #[test]
+    fn what_the_log_does_not_say_of_a_file_can_be_anything() {
+        let file = |stats: &str| {
+            let partition = vec![("event_date".to_owned(), Some("2026-03-01".to_owned()))];
+            span_of(&DataFile { path: "x".into(), size: 1, rows: 3, partition, stats: stats.into() })
+        };
+        assert_eq!(file(""), span("2026-03-01", Some((i64::MIN, i64::MAX)), true));
+        let full = r#"{"minValues":{"event_time":"2026-03-01T00:00:00.001Z"},"maxValues":{"event_time":"2026-03-01T00:00:01.000Z"},"nullCount":{"event_time":0}}"#;
+        let first = 1_772_323_200_001_000;
+        assert_eq!(file(full), span("2026-03-01", Some((first, first + 999_000)), false));
+        assert_eq!(file(r#"{"nullCount":{"event_time":3}}"#), span("2026-03-01", None, true));
+    }
+
+    proptest! {
+        #[test]
+        fn every_pair_of_equal_keys_is_met_once(
+            here in prop::collection::vec(prop::option::of(0u8..40), 0..60),
+            there in prop::collection::vec(prop::option::of(0u8..40), 0..60),
+        ) {
+            let mut met = Vec::new();
+            keys(&here).meet(&keys(&there), |one, two| met.push((one as usize, two as usize)));
+            met.sort_unstable();
+            let all = (0..here.len()).flat_map(|one| (0..there.len()).map(move |two| (one, two)));
+            let equal: Vec<(usize, usize)> = all.filter(|(one, two)| here[*one] == there[*two]).collect();
+            prop_assert_eq!(met, equal);
+        }
+    }
+}

@@ -1,8 +1,8 @@
 //! Input that could not be converted, kept verbatim with the reason: NDJSON, compressed with zstd.
 //!
 //! ```text
-//! {"object":"s3://b/x.json.gz","record":3,"byte":4711,"reason":"…","data":"{\"eventID\": …"}
-//! {"object":"s3://b/y.json.gz","reason":"truncated gzip","data_base64":"H4sIAAAA…"}
+//! {"object":"s3://b/x.json.gz","size":…,"version":…,"record":3,"byte":4711,"reason":"…","data":"{\"eventID\": …"}
+//! {"object":"s3://b/y.json.gz","size":…,"version":…,"reason":"truncated gzip","data_base64":"H4sIAAAA…"}
 //! ```
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,10 @@ use crate::error::{Context, Error, Result};
 pub struct Rejected {
     /// The URL of the object.
     pub object: String,
+    /// Its size and its ETag or modification time, which tell it from another under its URL.
+    pub size: u64,
+    /// See `size`.
+    pub version: String,
     /// Which record of the object, from 1; none where the object as a whole is meant.
     pub record: Option<u64>,
     /// Where in the inflated object it begins, in bytes from 0.
@@ -28,6 +32,8 @@ pub struct Rejected {
 #[derive(Serialize, Deserialize)]
 struct Line {
     object: String,
+    size: u64,
+    version: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     record: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -51,6 +57,8 @@ pub fn encode(items: &[Rejected]) -> Result<Vec<u8>> {
         let text = std::str::from_utf8(&item.data).ok();
         let line = Line {
             object: item.object.clone(),
+            size: item.size,
+            version: item.version.clone(),
             record: item.record,
             byte: item.byte,
             reason: item.reason.clone(),
@@ -82,6 +90,8 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<Rejected>> {
         };
         items.push(Rejected {
             object: line.object,
+            size: line.size,
+            version: line.version,
             record: line.record,
             byte: line.byte,
             reason: line.reason,
@@ -131,6 +141,8 @@ mod tests {
         let items = [
             Rejected {
                 object: "s3://b/x".into(),
+                size: 7,
+                version: "v".into(),
                 record: Some(3),
                 byte: Some(10),
                 reason: "no object".into(),
@@ -138,6 +150,8 @@ mod tests {
             },
             Rejected {
                 object: "s3://b/y".into(),
+                size: 8,
+                version: "w".into(),
                 record: None,
                 byte: None,
                 reason: "not gzip".into(),
@@ -148,9 +162,9 @@ mod tests {
         assert_eq!(encode(&items).unwrap(), file);
         let text = String::from_utf8(zstd::decode_all(file.as_slice()).unwrap()).unwrap();
         let expected = concat!(
-            r#"{"object":"s3://b/x","record":3,"byte":10,"reason":"no object","data":"[1,\n2]"}"#,
+            r#"{"object":"s3://b/x","size":7,"version":"v","record":3,"byte":10,"reason":"no object","data":"[1,\n2]"}"#,
             "\n",
-            r#"{"object":"s3://b/y","reason":"not gzip","data_base64":"H4v//g=="}"#,
+            r#"{"object":"s3://b/y","size":8,"version":"w","reason":"not gzip","data_base64":"H4v//g=="}"#,
             "\n"
         );
         assert_eq!(text, expected);
@@ -162,7 +176,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_byte_comes_back(data: Vec<u8>, record: Option<u64>, byte: Option<u64>, reason: String) {
-            let item = Rejected { object: "file:///x".into(), record, byte, reason, data };
+            let item = Rejected { object: "file:///x".into(), size: 0, version: String::new(), record, byte, reason, data };
             let text = to_base64(&item.data);
             prop_assert_eq!(text.len(), item.data.len().div_ceil(3) * 4);
             prop_assert_eq!(from_base64(&text), Some(item.data.clone()));
