@@ -199,15 +199,16 @@ pub async fn run(options: &Options, progress: &Arc<Progress>) -> Result<Report> 
     if let (Some(lake), Some(wanted)) = (&opened, &options.partitioning) {
         lake.expect_partitioning(wanted)?;
     }
-    let vouched = vouched_for(opened.as_ref()).await?;
+    let mut vouched = vouched_for(opened.as_ref()).await?;
     let sources = list_sources(options, &vouched, progress, &mut report).await?;
     if opened.is_none() {
         // Only now, so that a mistyped source leaves no empty lake behind.
         opened = open_lake(options).await?;
+        vouched = vouched_for(opened.as_ref()).await?;
     }
     let mut unread = Unread::default();
     for plans in 1.. {
-        let base = Base::read(options, opened.as_ref(), &sources.window).await?;
+        let base = Base::read(options, opened.as_ref(), vouched, &sources.window).await?;
         let plan = sources.plan(options, &base, &unread, &mut report);
         describe(&sources.listings, &plan, &mut report);
         progress.start(&sources.listings, &plan);
@@ -226,6 +227,7 @@ pub async fn run(options: &Options, progress: &Arc<Progress>) -> Result<Report> 
             Committed::Overtaken(lake) => {
                 tracing::info!(version = lake.version(), "planning again");
                 report.planned_again += 1;
+                vouched = Vouched::read(&lake).await?;
                 opened = Some(lake);
             }
         }
@@ -271,8 +273,7 @@ struct Base {
 }
 
 impl Base {
-    async fn read(options: &Options, lake: Option<&Lake>, window: &Window) -> Result<Base> {
-        let vouched = vouched_for(lake).await?;
+    async fn read(options: &Options, lake: Option<&Lake>, vouched: Vouched, window: &Window) -> Result<Base> {
         let known = match lake {
             Some(lake) => Known::read(lake, &vouched, window).await?,
             None => Known::default(),
@@ -338,19 +339,21 @@ async fn list_sources(
     report: &mut Report,
 ) -> Result<Sources> {
     let filters = filters(options);
-    // An event is delivered after it happened: up to this day.
-    let last_day = options.until.and_then(|until| until.date_naive().checked_add_days(Days::new(DAYS_AFTER)));
     let mut sources = Sources { listings: Vec::new(), window: Window::default(), newest: Vec::new() };
     let mut first_days = Vec::new();
     let mut seen = HashSet::new();
     let mut before = 0;
     for source in &options.sources {
         let name = source_name(&source.url, &filters);
+        let first_day = first_day(vouched, &name, options);
+        // An event is delivered after it happened, and nothing is delivered in the future. A last day spares the
+        // search for days; a source without any bound may be dated as it likes.
+        let last = options.until.or(first_day.map(|_| options.now));
         let filter = Filter {
             accounts: options.accounts.clone(),
             regions: options.regions.clone(),
-            first_day: first_day(vouched, &name, options),
-            last_day,
+            first_day,
+            last_day: last.and_then(|last| last.date_naive().checked_add_days(Days::new(DAYS_AFTER))),
         };
         if let (Some(day), None) = (filter.first_day, options.since) {
             report.listed_from.insert(source.url.clone(), day.to_string());

@@ -27,6 +27,7 @@ use crate::lake::layout::{self, rejected_file};
 use crate::lake::ledger::{self, Entry, Verdict, Window};
 use crate::lake::rejected::{self, Rejected};
 use crate::lake::snapshot::Lake;
+use crate::lake::vouched::Vouched;
 use crate::store;
 
 /// The latest entries of the objects that have rejected input, by [`fingerprint`].
@@ -75,7 +76,8 @@ async fn replay(
     progress: &Arc<Progress>,
     report: &mut Report,
 ) -> Result<Committed> {
-    let base = &Base::read(options, Some(&lake), &Window::default()).await?;
+    let vouched = Vouched::read(&lake).await?;
+    let base = &Base::read(options, Some(&lake), vouched, &Window::default()).await?;
     let names: Vec<String> = base.vouched.rejected().map(str::to_owned).collect();
     let mut entries = read_entries(&lake, base, &names).await?;
     let entries_before = &entries.clone();
