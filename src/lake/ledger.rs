@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arrow::array::{
     Array, ArrayRef, AsArray, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array,
 };
-use arrow::datatypes::{TimestampMicrosecondType, UInt64Type};
+use arrow::datatypes::{SchemaRef, TimestampMicrosecondType, UInt64Type};
 use arrow::error::ArrowError;
 use bytes::Bytes;
 use chrono::NaiveDate;
@@ -192,6 +192,11 @@ pub(super) fn name(version: u64, entries: &[Entry], id: &str) -> String {
     format!("{version:020}-{first}-{last}-{id}")
 }
 
+/// The columns of a ledger file.
+pub(super) fn schema() -> Result<SchemaRef> {
+    Ok(batch_of(&[]).context(|| "describing a ledger file".to_owned())?.schema())
+}
+
 /// The ledger file of these entries, in their order.
 pub(super) fn encode(entries: &[Entry]) -> Result<Vec<u8>> {
     let encoding = || "encoding a ledger file".to_owned();
@@ -202,7 +207,7 @@ pub(super) fn encode(entries: &[Entry]) -> Result<Vec<u8>> {
         .set_column_dictionary_enabled("url".into(), false)
         .set_column_encoding("url".into(), Encoding::DELTA_BYTE_ARRAY)
         .build();
-    let schema = batch_of(&[]).context(encoding)?.schema();
+    let schema = schema()?;
     let mut bytes = Vec::new();
     let mut writer = ArrowWriter::try_new(&mut bytes, schema, Some(properties)).context(encoding)?;
     for some in entries.chunks(ROWS_A_WRITE) {
