@@ -12,6 +12,9 @@ pub mod plan;
 /// What a run did.
 pub mod report;
 
+/// What a lake holds, and what it does not hold yet.
+pub mod status;
+
 /// One task.
 pub mod task;
 

@@ -102,6 +102,11 @@ impl Verdict {
     const ALL: [Verdict; 5] =
         [Verdict::Converted, Verdict::Partly, Verdict::Empty, Verdict::Foreign, Verdict::Rejected];
 
+    /// The verdict of this word.
+    pub fn named(word: &str) -> Option<Verdict> {
+        Verdict::ALL.into_iter().find(|verdict| verdict.word() == word)
+    }
+
     /// The word.
     pub const fn word(self) -> &'static str {
         match self {
@@ -286,7 +291,7 @@ fn decode(bytes: Bytes) -> Result<Vec<Entry>> {
         let short = |numbers: &UInt64Array, at: usize| {
             numbers.is_valid(at).then(|| u32::try_from(numbers.value(at)).unwrap_or(u32::MAX))
         };
-        let word = |at: usize| Verdict::ALL.into_iter().find(|word| word.word() == verdict.value(at));
+        let word = |at: usize| Verdict::named(verdict.value(at));
         entries.extend((0..batch.num_rows()).map(|at| Entry {
             url: url.value(at).to_owned(),
             size: size.value(at),

@@ -47,6 +47,17 @@ pub fn schema() -> Result<SchemaRef> {
     Ok(Arc::new(Schema::new(written.fields().iter().cloned().chain([version]).collect::<Vec<_>>())))
 }
 
+/// Some of the columns of [`schema`], by their names.
+///
+/// # Errors
+/// Where there is no such column.
+pub fn columns(names: &[&str]) -> Result<SchemaRef> {
+    let all = schema()?;
+    let field = |name: &&str| all.fields().find(name).map(|(_, field)| field.clone());
+    let fields = names.iter().map(|name| field(name).ok_or_else(|| missing(name)));
+    Ok(Arc::new(Schema::new(fields.collect::<Result<Vec<_>>>()?)))
+}
+
 /// The newest entry of every object in `files`, which are in the order of their commits, with these columns of
 /// [`schema`]. All files that can have entries of an object must be among them, or none.
 ///
@@ -300,9 +311,7 @@ mod tests {
 
     async fn read(lake: &Lake, columns: &[&str], held: Held) -> Result<Vec<RecordBatch>> {
         let files = Vouched::read(lake).await?.ledgers().map(LedgerFile::named).collect();
-        let all = schema()?;
-        let columns: Vec<usize> = columns.iter().map(|name| all.index_of(name).unwrap()).collect();
-        newest(lake, files, Arc::new(all.project(&columns).unwrap()), held).try_collect().await
+        newest(lake, files, super::columns(columns)?, held).try_collect().await
     }
 
     #[tokio::test]
