@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use crate::support::command::TestEnv;
-use crate::support::lake::{data, lake_of, rows};
+use crate::support::lake::{convert, data, lake_of, rejected, rows};
 use crate::support::s3::S3Server;
-use crate::support::trail::{A, B, Trail};
+use crate::support::trail::{A, B, Trail, event, key};
 
 fn status(env: &TestEnv, more: &[&str]) -> Value {
     let output = env.run(["status", "lake", "--json"].iter().chain(more)).success();
@@ -72,6 +72,30 @@ fn what_a_filter_left_is_new() {
     );
     assert_eq!(found["runs"].as_array().unwrap().len(), 3);
     assert_eq!(found["records"]["rows"], found["events"]);
+}
+
+#[test]
+fn a_look_back_is_the_conversions() {
+    let env = TestEnv::new();
+    let event = |day: u32, id: &str| event(A, "eu-west-1", &format!("2026-03-{day:02}T10:00:00Z"), id);
+    let at =
+        |day: u32, name: &str| key("CloudTrail", A, "eu-west-1", &format!("2026-03-{day:02}T10:05"), name);
+    Trail::default()
+        .log(&at(2, "x"), &[event(2, "a")])
+        .log(&at(9, "x"), &[event(9, "b")])
+        .write(env.path("trail"));
+    let _ = env.run(["convert", "trail", "--to", "lake", "-q"]).success();
+    Trail::default()
+        .log(&at(2, "late"), &[event(2, "c")])
+        .log(&at(8, "late"), &[event(8, "d")])
+        .write(env.path("trail"));
+    let new = |more: &[&str]| {
+        let found = status(&env, more);
+        (found["sources"][0]["first_day"].clone(), found["sources"][0]["new"]["number"].as_u64().unwrap())
+    };
+    assert_eq!(new(&["trail"]), (Value::Null, 2));
+    assert_eq!(new(&["trail", "--lookback", "3"]), (Value::from("2026-03-06"), 1));
+    assert_eq!(new(&["trail", "--since", "2026-03-02", "--lookback", "3"]), (Value::from("2026-03-02"), 2));
 }
 
 #[test]
@@ -145,4 +169,35 @@ fn the_ledger_says_what_became_of_every_object() {
         ),
         ["columns", "events", "ledger", "rejected"]
     );
+}
+
+#[test]
+fn what_was_rejected_is_a_table() {
+    let env = TestEnv::new();
+    let (output, report) = convert(&env, &data("hostile"));
+    assert_eq!(output.code, 3);
+    let kept = rejected(&env);
+    let texts = kept.iter().filter(|item| std::str::from_utf8(&item.data).is_ok()).count();
+    let found =
+        &rows(&env, "SELECT count(*) AS n, count(data) AS texts, count(data_base64) AS bytes FROM rejected")
+            [0];
+    let numbers = ["n", "texts", "bytes"].map(|name| found[name].as_u64().unwrap() as usize);
+    assert_eq!(numbers, [kept.len(), texts, kept.len() - texts]);
+    let one = kept.iter().find(|item| item.record.is_some()).unwrap();
+    let sql = format!(
+        "SELECT r.byte, r.reason, r.data, l.verdict FROM rejected r JOIN ledger l ON l.url = r.object
+            WHERE r.object = '{}' AND r.record = {}",
+        one.object,
+        one.record.unwrap()
+    );
+    let [row] = &rows(&env, &sql)[..] else { panic!("{sql}") };
+    assert_eq!((row["byte"].as_u64(), row["reason"].as_str()), (one.byte, Some(one.reason.as_str())));
+    assert_eq!(row["data"].as_str().unwrap().as_bytes(), one.data);
+
+    let found = status(&env, &[]);
+    assert!(found["rejected_files"].as_u64() > Some(0) && found["balanced"] == true, "{found}");
+    assert_eq!(found["records"], report["records"]);
+    assert_eq!(found["objects"]["rejected"], report["objects"]["rejected"]);
+    let text = env.run(["status", "lake"]).success().stdout;
+    assert!(text.contains("\nRejected  ") && text.contains("SELECT * FROM rejected"), "{text}");
 }

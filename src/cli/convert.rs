@@ -128,12 +128,12 @@ pub struct ConvertArgs {
 
 /// How far back a run looks by itself.
 #[derive(Debug, Clone, Copy)]
-enum Lookback {
+pub(super) enum Lookback {
     Days(u64),
     All,
 }
 
-fn parse_lookback(text: &str) -> Result<Lookback, String> {
+pub(super) fn parse_lookback(text: &str) -> Result<Lookback, String> {
     match text.trim_end_matches('d').parse() {
         Ok(days) => Ok(Lookback::Days(days)),
         Err(_) if text == "all" => Ok(Lookback::All),

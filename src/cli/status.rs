@@ -7,7 +7,7 @@ use chrono::Utc;
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
 
-use super::convert::{counted, expect_accounts, read_times};
+use super::convert::{Lookback, counted, expect_accounts, parse_lookback, read_times};
 use super::{Outcome, open_lake, parse_option, ui};
 use crate::convert::status::{Amount, Run, SourceStatus, Span, Status, Wanted, status};
 use crate::error::{Error, Result};
@@ -46,6 +46,10 @@ pub struct StatusArgs {
     /// Look for objects with events before this time
     #[arg(long, value_name = "WHEN", requires = "sources")]
     until: Option<String>,
+
+    /// List as far back as `convert` with the same --lookback would, where --since does not say
+    #[arg(long, value_name = "DAYS", default_value = "all", value_parser = parse_lookback, requires = "sources")]
+    lookback: Lookback,
 
     /// Print it as one JSON object
     #[arg(long)]
@@ -93,6 +97,10 @@ pub async fn run(args: StatusArgs) -> Result<Outcome> {
     let wanted = Wanted {
         since,
         until,
+        lookback_days: match args.lookback {
+            Lookback::Days(days) => Some(days),
+            Lookback::All => None,
+        },
         accounts: args.account.into_iter().collect(),
         regions: args.region.into_iter().collect(),
     };
@@ -260,13 +268,22 @@ fn say_runs(runs: &[Run], text: &mut String) {
 
 fn say_source(source: &SourceStatus, text: &mut String) {
     let _ = writeln!(text, "\n{}", source.source);
-    let _ = writeln!(text, "{:9} {} within the filters", "Listed", amount(&source.listed));
-    let partly = match source.partly {
+    let from = source.first_day.map_or(String::new(), |day| format!(" from path day {day} on"));
+    let _ = writeln!(text, "{:9} {}{from}", "Listed", amount(&source.listed));
+    let _ = writeln!(text, "{:9} {}", "Known", HumanCount(source.known));
+    if source.partly.number > 0 {
+        let _ = writeln!(
+            text,
+            "{:9} {} known in part, as filters left records out",
+            "Partly",
+            amount(&source.partly)
+        );
+    }
+    let replaced = match source.replaced {
         0 => String::new(),
-        partly => format!(", {} of them in part", HumanCount(partly)),
+        replaced => format!(", {} of them in place of another one", HumanCount(replaced)),
     };
-    let _ = writeln!(text, "{:9} {}{partly}", "Known", HumanCount(source.known));
-    let _ = writeln!(text, "{:9} {}", "New", amount(&source.new));
+    let _ = writeln!(text, "{:9} {}{replaced}", "New", amount(&source.new));
     for (what, by) in [
         ("account", &source.new_by_account),
         ("Region", &source.new_by_region),

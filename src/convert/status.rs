@@ -9,15 +9,17 @@ use chrono::{DateTime, Days, NaiveDate, SecondsFormat, Utc};
 use futures::TryStreamExt;
 use serde::Serialize;
 
+use super::known::{Filters, Known, State, first_day, source_name};
 use super::report::{Note, Records};
-use super::{DAYS_AFTER, fingerprint};
+use super::{DAYS_AFTER, leave_out};
 use crate::error::Result;
 use crate::lake::history::{Commit, history};
-use crate::lake::ledger::{LedgerFile, Verdict};
+use crate::lake::layout::Partition;
+use crate::lake::ledger::{LedgerFile, Verdict, Window};
 use crate::lake::newest::{self, newest, numbers, texts};
 use crate::lake::snapshot::Lake;
 use crate::lake::vouched::Vouched;
-use crate::source::list::{Filter, Listing, list};
+use crate::source::list::{Filter, ListFailure, Listing, list};
 use crate::store::Location;
 
 /// Compacting merges files into some of 256 MiB; of two that are smaller than half of that, it makes one.
@@ -43,6 +45,8 @@ pub struct Wanted {
     pub since: Option<DateTime<Utc>>,
     /// The first event time that is not wanted any more.
     pub until: Option<DateTime<Utc>>,
+    /// How many path days before the newest converted one are looked at, where `since` does not say; `None` is all.
+    pub lookback_days: Option<u64>,
 }
 
 /// Objects or files, and their size.
@@ -126,13 +130,17 @@ pub struct SourceStatus {
     pub source: String,
     /// Objects found within the filters.
     pub listed: Amount,
-    /// Those that the lake has, or a source named before this one.
+    /// The first path day that was listed; none where all were.
+    pub first_day: Option<NaiveDate>,
+    /// Those that the lake has.
     pub known: u64,
-    /// Those of them that were converted in part.
-    pub partly: u64,
+    /// Those that the lake has in part: a run with narrower filters has left out what is asked for now.
+    pub partly: Amount,
     /// Those that the lake does not have yet.
     pub new: Amount,
-    /// Those by the account in their keys; `""` where there is none.
+    /// Those of them under whose URL there was another object when it was converted.
+    pub replaced: u64,
+    /// The new ones by the account in their keys; `""` where there is none.
     pub new_by_account: BTreeMap<String, Amount>,
     /// And by the Region in their keys.
     pub new_by_region: BTreeMap<String, Amount>,
@@ -203,38 +211,19 @@ pub async fn status(lake: &Lake, sources: &[Location], wanted: &Wanted) -> Resul
     describe_files(lake, &mut status)?;
     let vouched = Vouched::read(lake).await?;
     status.rejected_files = vouched.rejected().count() as u64;
-    let filter = filter(lake, wanted);
-    let mut known = Known::default();
-    let window = (!sources.is_empty()).then_some(&filter);
-    read_ledger(lake, &vouched, window, &mut known, &mut status).await?;
+    read_ledger(lake, &vouched, &mut status).await?;
     let records = &status.records;
     let became = records.rows + records.duplicates + records.filtered + records.rejected;
     status.balanced =
         records.found == became && (status.expired_before.is_some() || records.rows == status.events);
     status.runs = runs(history(lake, COMMITS).await?);
-    for source in sources {
-        let listing = list(source, &filter, &|_| ()).await?;
-        status.sources.push(compare(lake, source, &listing, &mut known));
-    }
+    status.sources = compare_all(lake, &vouched, sources, wanted).await?;
     Ok(status)
-}
-
-/// What a conversion would list.
-fn filter(lake: &Lake, wanted: &Wanted) -> Filter {
-    let since = wanted.since.map(|since| since.date_naive());
-    let until = wanted.until.map(|until| until.date_naive());
-    Filter {
-        accounts: wanted.accounts.clone(),
-        regions: wanted.regions.clone(),
-        // An event is delivered after it happened: what was delivered before the first day that is kept is expired.
-        first_day: since.max(lake.expired_before()),
-        last_day: until.and_then(|day| day.checked_add_days(Days::new(DAYS_AFTER))),
-    }
 }
 
 fn describe_files(lake: &Lake, status: &mut Status) -> Result<()> {
     let mut days = BTreeSet::new();
-    let mut small: BTreeMap<Vec<(String, Option<String>)>, Amount> = BTreeMap::new();
+    let mut small: BTreeMap<Partition, Amount> = BTreeMap::new();
     for file in lake.files()? {
         status.events += file.rows;
         status.files.add(file.size);
@@ -269,13 +258,6 @@ fn describe_files(lake: &Lake, status: &mut Status) -> Result<()> {
     Ok(())
 }
 
-/// Objects that the ledger has.
-#[derive(Default)]
-struct Known {
-    whole: HashSet<[u8; 16]>,
-    partly: HashSet<[u8; 16]>,
-}
-
 /// The columns that are looked at.
 const COLUMNS: [&str; 14] = [
     "url",
@@ -294,22 +276,12 @@ const COLUMNS: [&str; 14] = [
     "filter",
 ];
 
-/// Adds the ledger up, and remembers the objects of these path days.
-async fn read_ledger(
-    lake: &Lake,
-    vouched: &Vouched,
-    window: Option<&Filter>,
-    known: &mut Known,
-    status: &mut Status,
-) -> Result<()> {
+/// Adds the ledger up.
+async fn read_ledger(lake: &Lake, vouched: &Vouched, status: &mut Status) -> Result<()> {
     let files = vouched.ledgers().map(LedgerFile::named).collect();
-    let columns = newest::columns(&COLUMNS)?;
-    let mut batches = newest(lake, files, columns, Box::new(|_| Ok(())));
+    let mut batches = newest(lake, files, newest::columns(&COLUMNS)?, Box::new(|_| Ok(())));
     while let Some(batch) = batches.try_next().await? {
         add_entries(&batch, status)?;
-        if let Some(window) = window {
-            known.add(&batch, window)?;
-        }
     }
     Ok(())
 }
@@ -355,65 +327,87 @@ fn collect(values: &StringArray, into: &mut BTreeSet<String>) {
     }
 }
 
-impl Known {
-    fn add(&mut self, batch: &RecordBatch, window: &Filter) -> Result<()> {
-        let (url, version, filter) =
-            (texts(batch, "url")?, texts(batch, "version")?, texts(batch, "filter")?);
-        let (size, day) = (numbers(batch, "size")?, texts(batch, "path_day")?);
-        for row in 0..batch.num_rows() {
-            let day = day.is_valid(row).then(|| day.value(row).parse().ok()).flatten();
-            let is_before = |day: NaiveDate| window.first_day.is_some_and(|first| day < first);
-            let is_after = |day: NaiveDate| window.last_day.is_some_and(|last| day > last);
-            if day.is_some_and(|day| is_before(day) || is_after(day)) {
-                continue;
-            }
-            let set = if filter.is_valid(row) { &mut self.partly } else { &mut self.whole };
-            set.insert(fingerprint(url.value(row), size.value(row), version.value(row)));
-        }
-        Ok(())
+/// Lists as a conversion would, and compares.
+async fn compare_all(
+    lake: &Lake,
+    vouched: &Vouched,
+    sources: &[Location],
+    wanted: &Wanted,
+) -> Result<Vec<SourceStatus>> {
+    let filters = Filters {
+        accounts: wanted.accounts.clone(),
+        regions: wanted.regions.clone(),
+        since: wanted.since.map(|time| time.timestamp_micros()),
+        until: wanted.until.map(|time| time.timestamp_micros()),
+    };
+    let until = wanted.until.map(|until| until.date_naive());
+    let last_day = until.and_then(|day| day.checked_add_days(Days::new(DAYS_AFTER)));
+    let mut found = Vec::with_capacity(sources.len());
+    let mut seen = HashSet::new();
+    for source in sources {
+        let name = source_name(&source.url, &filters);
+        let first_day = first_day(vouched, &name, wanted.since, wanted.lookback_days);
+        let filter = Filter {
+            accounts: wanted.accounts.clone(),
+            regions: wanted.regions.clone(),
+            // An event is delivered after it happened: what was delivered before the first day kept is expired.
+            first_day: first_day.max(lake.expired_before()),
+            last_day,
+        };
+        let mut listing = list(source, &filter, &|_| ()).await?;
+        leave_out(&mut listing, source, lake.location(), sources.len() > 1, &mut seen);
+        found.push((filter.first_day, listing));
     }
+    if found.is_empty() {
+        return Ok(Vec::new());
+    }
+    let first = found.iter().map(|(first_day, _)| *first_day).min().flatten();
+    let known = Known::read(lake, vouched, &Window { first, last: last_day }).await?;
+    let compared = sources.iter().zip(found).map(|(source, (first_day, listing))| SourceStatus {
+        first_day,
+        ..compare(source, &listing, &known, &filters)
+    });
+    Ok(compared.collect())
 }
 
-/// Compares what was found in a source with what the lake has; what is new is known to the sources that follow.
-fn compare(lake: &Lake, source: &Location, listing: &Listing, known: &mut Known) -> SourceStatus {
-    let lake_url = &lake.location().url;
-    let around_lake = lake_url.starts_with(&source.url);
-    let mut status = SourceStatus {
-        source: source.url.clone(),
-        skipped: listing.skipped.clone(),
-        unlisted: listing.failures.len() as u64,
-        ..SourceStatus::default()
-    };
-    for object in &listing.objects {
-        let url = source.url_of(&listing.path(object));
-        if around_lake && url.starts_with(lake_url.as_str()) {
-            *status.skipped.entry("file of the lake".to_owned()).or_default() += 1;
-            continue;
-        }
-        status.listed.add(object.size);
-        let key = fingerprint(&url, object.size, &object.version);
-        if known.partly.contains(&key) {
-            status.known += 1;
-            status.partly += 1;
-        } else if !known.whole.insert(key) {
-            status.known += 1;
-        } else {
-            let folder = listing.folder(object);
-            let text = |value: &Option<String>| value.clone().unwrap_or_default();
-            let day = folder.day.map_or(String::new(), |day| day.to_string());
-            status.new.add(object.size);
-            status.new_by_account.entry(text(&folder.account)).or_default().add(object.size);
-            status.new_by_region.entry(text(&folder.region)).or_default().add(object.size);
-            status.new_by_path_day.entry(day).or_default().add(object.size);
-        }
-    }
-    let note = |failure: &crate::source::list::ListFailure| Note {
+/// Compares what was found in a source with what the lake has.
+fn compare(source: &Location, listing: &Listing, known: &Known, filters: &Filters) -> SourceStatus {
+    let note = |failure: &ListFailure| Note {
         object: source.url_of(&failure.path),
         record: None,
         byte: None,
         reason: failure.message.clone(),
     };
-    status.unlisted_folders = listing.failures.iter().take(MOST_NOTES).map(note).collect();
+    let mut status = SourceStatus {
+        source: source.url.clone(),
+        skipped: listing.skipped.clone(),
+        unlisted: listing.failures.len() as u64,
+        unlisted_folders: listing.failures.iter().take(MOST_NOTES).map(note).collect(),
+        ..SourceStatus::default()
+    };
+    for object in &listing.objects {
+        status.listed.add(object.size);
+        let url = source.url_of(&listing.path(object));
+        match known.state(&url, object.size, &object.version, filters) {
+            State::Whole => {
+                status.known += 1;
+                continue;
+            }
+            State::Partly(_) => {
+                status.partly.add(object.size);
+                continue;
+            }
+            State::Replaced => status.replaced += 1,
+            State::New => {}
+        }
+        let folder = listing.folder(object);
+        let text = |value: &Option<String>| value.clone().unwrap_or_default();
+        let day = folder.day.map_or(String::new(), |day| day.to_string());
+        status.new.add(object.size);
+        status.new_by_account.entry(text(&folder.account)).or_default().add(object.size);
+        status.new_by_region.entry(text(&folder.region)).or_default().add(object.size);
+        status.new_by_path_day.entry(day).or_default().add(object.size);
+    }
     status
 }
 
@@ -583,6 +577,9 @@ mod tests {
         assert_eq!((found.runs[0].commits, found.runs[0].operation.as_str()), (2, "expire"));
     }
 
+    /// A run from 2026-03-01 on.
+    const FILTER: &str = "[{\"since\":1772323200000000}]";
+
     const A: &str = "111122223333";
     const B: &str = "444455556666";
 
@@ -615,7 +612,7 @@ mod tests {
         let source = trail(&[(A, 1), (A, 2), (A, 3), (B, 2), (B, 3), (B, 4)]).await;
         let mut known = entries(&source, "/03/01/", Verdict::Converted, None).await;
         known.extend(
-            entries(&source, &format!("{A}/CloudTrail/us-east-1/2026/03/02"), Verdict::Partly, Some("{}"))
+            entries(&source, &format!("{A}/CloudTrail/us-east-1/2026/03/02"), Verdict::Partly, Some(FILTER))
                 .await,
         );
         let mut replaced = entries(&source, "/03/04/", Verdict::Converted, None).await;
@@ -632,8 +629,8 @@ mod tests {
         let by = |amounts: &[(&str, u64)]| -> BTreeMap<String, Amount> {
             amounts.iter().map(|(name, number)| ((*name).to_owned(), amount(*number))).collect()
         };
-        assert_eq!((found.listed, found.known, found.partly), (amount(6), 2, 1));
-        assert_eq!(found.new, amount(4));
+        assert_eq!((found.listed, found.known, found.partly), (amount(6), 1, amount(1)));
+        assert_eq!((found.new, found.replaced), (amount(4), 1));
         assert_eq!(found.new_by_account, by(&[(A, 1), (B, 3)]));
         assert_eq!(found.new_by_region, by(&[("us-east-1", 4)]));
         assert_eq!(found.new_by_path_day, by(&[("2026-03-02", 1), ("2026-03-03", 2), ("2026-03-04", 1)]));
@@ -648,11 +645,14 @@ mod tests {
         // What was delivered the day after may have events of the day.
         let twice = status(&lake, &[source.clone(), source.clone()], &wanted).await.unwrap();
         assert_eq!((twice.sources[0].new, twice.sources[0].listed), (amount(2), amount(2)));
-        assert_eq!(
-            (twice.sources[1].new, twice.sources[1].known),
-            (amount(0), 2),
-            "the first source has them"
-        );
+        let skipped = &twice.sources[1].skipped;
+        assert_eq!((twice.sources[1].listed, skipped["object of an earlier source"]), (amount(0), 2));
+        assert_eq!(twice.sources[0].first_day, Some(day("2026-03-02")));
+
+        // What an earlier run with these filters has converted in part is all that they ask for.
+        let narrow = Wanted { since: time("2026-03-01T00:00:00Z"), ..Wanted::default() };
+        let narrow = status(&lake, std::slice::from_ref(&source), &narrow).await.unwrap();
+        assert_eq!((narrow.sources[0].known, narrow.sources[0].partly), (2, amount(0)));
 
         let expire = Change { expire_before: Some(day("2026-03-03")), ..Change::default() };
         let lake =
