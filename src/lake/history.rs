@@ -15,8 +15,8 @@ use crate::store;
 /// Log files read at once.
 const AT_ONCE: usize = 16;
 
-/// A commit describes itself in the first line of its log file, which is rarely longer than this (that of a new table is);
-/// the files that follow in it may be many.
+/// A commit describes itself in the first line of its log file, which is rarely longer than this (that of a new table
+/// is); the files that follow in it may be many.
 const FIRST_LINE: u64 = 16 << 10;
 
 /// A commit.
