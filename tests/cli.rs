@@ -4,8 +4,7 @@
 use crate::support::command::TestEnv;
 use crate::support::lake::{data, lake_of};
 
-const COMMANDS: [&str; 8] =
-    ["convert", "sql", "status", "schema", "export", "replay", "completions", "man"];
+const COMMANDS: [&str; 8] = ["convert", "sql", "status", "schema", "export", "replay", "completions", "man"];
 
 fn help(args: &[&str]) -> String {
     let output = TestEnv::new().run(args).success();
