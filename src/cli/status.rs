@@ -101,6 +101,7 @@ pub async fn run(args: StatusArgs) -> Result<Outcome> {
             Lookback::Days(days) => Some(days),
             Lookback::All => None,
         },
+        now,
         accounts: args.account.into_iter().collect(),
         regions: args.region.into_iter().collect(),
     };

@@ -47,6 +47,8 @@ pub struct Wanted {
     pub until: Option<DateTime<Utc>>,
     /// How many path days before the newest converted one are looked at, where `since` does not say; `None` is all.
     pub lookback_days: Option<u64>,
+    /// The time of asking: nothing is delivered after it.
+    pub now: DateTime<Utc>,
 }
 
 /// Objects or files, and their size.
@@ -340,29 +342,29 @@ async fn compare_all(
         since: wanted.since.map(|time| time.timestamp_micros()),
         until: wanted.until.map(|time| time.timestamp_micros()),
     };
-    let until = wanted.until.map(|until| until.date_naive());
-    let last_day = until.and_then(|day| day.checked_add_days(Days::new(DAYS_AFTER)));
     let mut found = Vec::with_capacity(sources.len());
     let mut seen = HashSet::new();
     for source in sources {
         let name = source_name(&source.url, &filters);
         let first_day = first_day(vouched, &name, wanted.since, wanted.lookback_days);
+        // An event is delivered after it happened: what was delivered before the first day kept is expired.
+        let first_day = first_day.max(lake.expired_before());
+        let last = wanted.until.or(first_day.map(|_| wanted.now));
         let filter = Filter {
             accounts: wanted.accounts.clone(),
             regions: wanted.regions.clone(),
-            // An event is delivered after it happened: what was delivered before the first day kept is expired.
-            first_day: first_day.max(lake.expired_before()),
-            last_day,
+            first_day,
+            last_day: last.and_then(|last| last.date_naive().checked_add_days(Days::new(DAYS_AFTER))),
         };
         let mut listing = list(source, &filter, &|_| ()).await?;
         leave_out(&mut listing, source, lake.location(), sources.len() > 1, &mut seen);
-        found.push((filter.first_day, listing));
+        found.push((first_day, listing));
     }
     if found.is_empty() {
         return Ok(Vec::new());
     }
     let first = found.iter().map(|(first_day, _)| *first_day).min().flatten();
-    let known = Known::read(lake, vouched, &Window { first, last: last_day }).await?;
+    let known = Known::read(lake, vouched, &Window { first, last: None }).await?;
     let compared = sources.iter().zip(found).map(|(source, (first_day, listing))| SourceStatus {
         first_day,
         ..compare(source, &listing, &known, &filters)
@@ -623,7 +625,9 @@ mod tests {
         let change = Change { entries: known, ..Change::default() };
         let lake = commit_all(&location, &by, vec![("run", Purpose::Convert, change)]).await;
 
-        let whole = status(&lake, std::slice::from_ref(&source), &Wanted::default()).await.unwrap();
+        let time = |text: &str| Some(DateTime::parse_from_rfc3339(text).unwrap().to_utc());
+        let all = Wanted { now: time("2026-03-10T00:00:00Z").unwrap(), ..Wanted::default() };
+        let whole = status(&lake, std::slice::from_ref(&source), &all).await.unwrap();
         let [found] = &whole.sources[..] else { panic!("{:?}", whole.sources) };
         let amount = |number: u64| Amount { number, bytes: 5 * number };
         let by = |amounts: &[(&str, u64)]| -> BTreeMap<String, Amount> {
@@ -635,12 +639,11 @@ mod tests {
         assert_eq!(found.new_by_region, by(&[("us-east-1", 4)]));
         assert_eq!(found.new_by_path_day, by(&[("2026-03-02", 1), ("2026-03-03", 2), ("2026-03-04", 1)]));
 
-        let time = |text: &str| Some(DateTime::parse_from_rfc3339(text).unwrap().to_utc());
         let wanted = Wanted {
             accounts: [B.to_owned()].into(),
             since: time("2026-03-02T12:00:00Z"),
             until: time("2026-03-02T13:00:00Z"),
-            ..Wanted::default()
+            ..all.clone()
         };
         // What was delivered the day after may have events of the day.
         let twice = status(&lake, &[source.clone(), source.clone()], &wanted).await.unwrap();
@@ -650,14 +653,14 @@ mod tests {
         assert_eq!(twice.sources[0].first_day, Some(day("2026-03-02")));
 
         // What an earlier run with these filters has converted in part is all that they ask for.
-        let narrow = Wanted { since: time("2026-03-01T00:00:00Z"), ..Wanted::default() };
+        let narrow = Wanted { since: time("2026-03-01T00:00:00Z"), ..all.clone() };
         let narrow = status(&lake, std::slice::from_ref(&source), &narrow).await.unwrap();
         assert_eq!((narrow.sources[0].known, narrow.sources[0].partly), (2, amount(0)));
 
         let expire = Change { expire_before: Some(day("2026-03-03")), ..Change::default() };
         let lake =
             commit_all(&location, &Partitioning::default(), vec![("x", Purpose::Expire, expire)]).await;
-        let found = status(&lake, &[source], &Wanted::default()).await.unwrap();
+        let found = status(&lake, &[source], &all).await.unwrap();
         assert_eq!(found.sources[0].new_by_path_day, by(&[("2026-03-03", 2), ("2026-03-04", 1)]));
     }
 }
