@@ -128,12 +128,12 @@ pub struct ConvertArgs {
 
 /// How far back a run looks by itself.
 #[derive(Debug, Clone, Copy)]
-enum Lookback {
+pub(super) enum Lookback {
     Days(u64),
     All,
 }
 
-fn parse_lookback(text: &str) -> Result<Lookback, String> {
+pub(super) fn parse_lookback(text: &str) -> Result<Lookback, String> {
     match text.trim_end_matches('d').parse() {
         Ok(days) => Ok(Lookback::Days(days)),
         Err(_) if text == "all" => Ok(Lookback::All),
@@ -175,23 +175,8 @@ pub(super) const MEMORY_PER_JOB: u64 = 256 << 20;
 /// See [`convert`].
 pub async fn run(args: ConvertArgs, quiet: bool) -> Result<Outcome> {
     let now = Utc::now();
-    let when = |flag: &str, text: &Option<String>| -> Result<Option<DateTime<Utc>>> {
-        let Some(text) = text else { return Ok(None) };
-        let read = |reason| Error::usage(format!("--{flag} {text:?}: {reason}"));
-        parse_when(text, now).map(Some).map_err(read)
-    };
-    let (since, until) = (when("since", &args.since)?, when("until", &args.until)?);
-    if let (Some(since), Some(until)) = (since, until)
-        && since >= until
-    {
-        return Err(Error::usage("--since is not before --until, so no event could be wanted"));
-    }
-    for account in &args.account {
-        if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(Error::usage(format!("--account {account:?} is no account id"))
-                .hint("an account id has twelve digits, leading zeros included"));
-        }
-    }
+    let (since, until) = read_times(args.since.as_deref(), args.until.as_deref(), now)?;
+    expect_accounts(&args.account)?;
     let partitioning = args.partition_by.as_deref().map(str::parse::<Partitioning>).transpose()?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = args.jobs.map_or(cores, usize::from);
@@ -249,6 +234,37 @@ pub async fn run(args: ConvertArgs, quiet: bool) -> Result<Outcome> {
 
 /// How many rejected or unreadable objects the summary names; the report has more of them.
 const NAMED: usize = 20;
+
+/// Reads `--since` and `--until`.
+pub(super) fn read_times(
+    since: Option<&str>,
+    until: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<(Option<DateTime<Utc>>, Option<DateTime<Utc>>)> {
+    let when = |flag: &str, text: Option<&str>| -> Result<Option<DateTime<Utc>>> {
+        let Some(text) = text else { return Ok(None) };
+        let read = |reason| Error::usage(format!("--{flag} {text:?}: {reason}"));
+        parse_when(text, now).map(Some).map_err(read)
+    };
+    let (since, until) = (when("since", since)?, when("until", until)?);
+    if let (Some(since), Some(until)) = (since, until)
+        && since >= until
+    {
+        return Err(Error::usage("--since is not before --until, so no event could be wanted"));
+    }
+    Ok((since, until))
+}
+
+/// Refuses what is no account id.
+pub(super) fn expect_accounts(accounts: &[String]) -> Result<()> {
+    for account in accounts {
+        if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(Error::usage(format!("--account {account:?} is no account id"))
+                .hint("an account id has twelve digits, leading zeros included"));
+        }
+    }
+    Ok(())
+}
 
 /// `1 object`, `12 345 objects` with separators as people read them.
 pub(super) fn counted(number: u64, what: &str) -> String {

@@ -18,6 +18,9 @@ pub mod size;
 /// `trailhouse sql`.
 pub mod sql;
 
+/// `trailhouse status`.
+pub mod status;
+
 /// What is said beside the rows.
 pub mod ui;
 
@@ -53,6 +56,7 @@ struct Cli {
 enum Command {
     Convert(Box<convert::ConvertArgs>),
     Sql(sql::SqlArgs),
+    Status(status::StatusArgs),
     Schema(schema::SchemaArgs),
     Export(export::ExportArgs),
     Replay(replay::ReplayArgs),
@@ -120,6 +124,7 @@ async fn dispatch(command: Command, quiet: bool) -> Result<Outcome> {
     match command {
         Command::Convert(args) => convert::run(*args, quiet).await,
         Command::Sql(args) => sql::run(args).await.map(|()| Outcome::Done),
+        Command::Status(args) => status::run(args).await,
         Command::Schema(args) => schema::run(&args),
         Command::Export(args) => export::run(args).await,
         Command::Replay(args) => replay::run(args, quiet).await,

@@ -12,6 +12,9 @@ pub mod plan;
 /// What a run did.
 pub mod report;
 
+/// What a lake holds, and what it does not hold yet.
+pub mod status;
+
 /// One task.
 pub mod task;
 
@@ -345,7 +348,7 @@ async fn list_sources(
     let mut before = 0;
     for source in &options.sources {
         let name = source_name(&source.url, &filters);
-        let first_day = first_day(vouched, &name, options);
+        let first_day = first_day(vouched, &name, options.since, options.lookback_days);
         // An event is delivered after it happened, and nothing is delivered in the future. A last day spares the
         // search for days; a source without any bound may be dated as it likes.
         let last = options.until.or(first_day.map(|_| options.now));
@@ -365,7 +368,7 @@ async fn list_sources(
             // A mistyped prefix or account looks like a quiet day, every day.
             tracing::warn!(source = %source.url, "no objects found within the filters");
         }
-        leave_out(&mut listing, source, options, &mut seen);
+        leave_out(&mut listing, source, &options.lake, options.sources.len() > 1, &mut seen);
         before += listing.objects.len() as u64;
         for (reason, count) in &listing.skipped {
             *report.skipped.entry(reason.clone()).or_default() += count;
@@ -458,9 +461,14 @@ impl Sources {
 }
 
 /// Leaves out what no trail delivered, the lake's own files in a source around it, and what an earlier source has too.
-fn leave_out(listing: &mut Listing, source: &Location, options: &Options, seen: &mut HashSet<[u8; 16]>) {
-    let around_lake = options.lake.url.starts_with(&source.url);
-    let several = options.sources.len() > 1;
+fn leave_out(
+    listing: &mut Listing,
+    source: &Location,
+    lake: &Location,
+    several: bool,
+    seen: &mut HashSet<[u8; 16]>,
+) {
+    let around_lake = lake.url.starts_with(&source.url);
     if !around_lake && !several {
         return;
     }
@@ -468,7 +476,7 @@ fn leave_out(listing: &mut Listing, source: &Location, options: &Options, seen: 
     let mut objects = std::mem::take(&mut listing.objects);
     objects.retain(|object| {
         let url = source.url_of(&listing.path(object));
-        let is_of_lake = around_lake && url.starts_with(&options.lake.url);
+        let is_of_lake = around_lake && url.starts_with(&lake.url);
         let is_twice =
             !is_of_lake && several && !seen.insert(fingerprint(&url, object.size, &object.version));
         of_lake += u64::from(is_of_lake);

@@ -5,6 +5,8 @@
 //! {"object":"s3://b/y.json.gz","size":…,"version":…,"reason":"truncated gzip","data_base64":"H4sIAAAA…"}
 //! ```
 
+use std::io::{BufReader, Read};
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Error, Result};
@@ -28,21 +30,29 @@ pub struct Rejected {
     pub data: Vec<u8>,
 }
 
-/// A line of the file. Bytes that are no UTF-8 text are in Base64 (RFC 4648, section 4).
-#[derive(Serialize, Deserialize)]
-struct Line {
-    object: String,
-    size: u64,
-    version: String,
+/// A line of the file: a [`Rejected`] as text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// The URL of the object.
+    pub object: String,
+    /// Its size.
+    pub size: u64,
+    /// Its version.
+    pub version: String,
+    /// Which record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    record: Option<u64>,
+    pub record: Option<u64>,
+    /// Where it begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    byte: Option<u64>,
-    reason: String,
+    pub byte: Option<u64>,
+    /// Why.
+    pub reason: String,
+    /// The bytes, where they are UTF-8 text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    data: Option<String>,
+    pub data: Option<String>,
+    /// The bytes in Base64 (RFC 4648, section 4), where they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    data_base64: Option<String>,
+    pub data_base64: Option<String>,
 }
 
 /// The file of these items, in their order.
@@ -71,16 +81,26 @@ pub fn encode(items: &[Rejected]) -> Result<Vec<u8>> {
     compressor.finish().context(failed)
 }
 
+/// The lines of a file, inflated as they are read.
+///
+/// # Errors
+/// Where it is no such file; so are the lines.
+pub fn lines<R: Read>(file: R) -> Result<impl Iterator<Item = Result<Line>> + use<R>> {
+    let failed = || "reading a file of rejected records".to_owned();
+    let text = BufReader::new(zstd::Decoder::new(file).context(failed)?);
+    let lines = serde_json::Deserializer::from_reader(text).into_iter::<Line>();
+    Ok(lines.map(move |line| line.context(failed)))
+}
+
 /// The items of a file.
 ///
 /// # Errors
 /// Where it is no such file.
 pub fn decode(bytes: &[u8]) -> Result<Vec<Rejected>> {
     let failed = || "reading a file of rejected records".to_owned();
-    let text = zstd::decode_all(bytes).context(failed)?;
     let mut items = Vec::new();
-    for line in serde_json::Deserializer::from_slice(&text).into_iter::<Line>() {
-        let line = line.context(failed)?;
+    for line in lines(bytes)? {
+        let line = line?;
         let data = match (line.data, line.data_base64) {
             (Some(data), _) => data.into_bytes(),
             (None, Some(data)) => {
