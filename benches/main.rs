@@ -50,7 +50,13 @@ impl Sink for Walk {
 }
 
 fn fill(chunk: &mut Chunk, texts: &[Vec<u8>]) {
-    let source = Source { url: "s3://trail/object.json.gz", account: None, region: None, day: None };
+    let source = Source {
+        url: "s3://trail/object.json.gz",
+        account: None,
+        region: None,
+        day: None,
+        records_before: 0,
+    };
     for text in texts {
         let outcome = chunk.object(text, &source, 64 << 20, &mut |_| true);
         assert!(outcome.rejects.is_empty());

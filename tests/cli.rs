@@ -4,7 +4,7 @@
 use crate::support::command::TestEnv;
 use crate::support::lake::{data, lake_of};
 
-const COMMANDS: [&str; 6] = ["convert", "sql", "schema", "export", "completions", "man"];
+const COMMANDS: [&str; 8] = ["convert", "sql", "status", "schema", "export", "replay", "completions", "man"];
 
 fn help(args: &[&str]) -> String {
     let output = TestEnv::new().run(args).success();
@@ -41,7 +41,7 @@ fn help_of_every_command() {
 
 #[test]
 fn commands_that_take_something_show_examples() {
-    for command in ["convert", "sql", "schema", "export"] {
+    for command in ["convert", "sql", "status", "schema", "export", "replay"] {
         let help = help(&[command, "--help"]);
         let (_, examples) = help.split_once("\nExamples:\n").unwrap_or_else(|| panic!("{command}"));
         assert!(examples.contains(&format!("    trailhouse {command}")), "{command}");
@@ -117,6 +117,10 @@ fn wrong_usage_is_said_and_what_to_do() {
         &["sql", "lake", "-c", "SELECT 1", "--format", "xml"],
         &["sql", "lake", "-c", "SELECT 1", "--memory", "-1"],
         &["export"],
+        &["status"],
+        &["status", "lake", "--since", "7d"],
+        &["status", "lake", "trail", "--account", "1234"],
+        &["status", "lake", "trail", "--since", "soon"],
         &["schema", "--format", "yaml"],
         &["completions", "tcsh"],
     ] {
@@ -174,7 +178,7 @@ fn the_log_is_set_by_rust_log() {
 #[test]
 fn what_is_not_there_is_said_to_be_missing() {
     let env = TestEnv::new();
-    for args in [&["sql", "lake", "-c", "SELECT 1"][..], &["export", "lake"]] {
+    for args in [&["sql", "lake", "-c", "SELECT 1"][..], &["export", "lake"], &["status", "lake"]] {
         let output = env.run(args);
         assert_eq!((output.code, output.stdout.as_str()), (1, ""));
         let here = env.dir.path().canonicalize().unwrap();

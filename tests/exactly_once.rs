@@ -218,3 +218,64 @@ fn a_large_run_commits_as_it_goes() {
     assert_eq!(env.ids("lake"), grid_ids());
     assert_eq!(convert(&env, &["--commit-every", "1"]).all(["/commits", "/version"]), [0, 3]);
 }
+
+/// Replays the rejected input of the lake.
+fn replay(env: &TestEnv, more: &[&str], code: i32) -> Report {
+    env.run(["replay", "lake", "--json"].iter().chain(more)).code(code).report()
+}
+
+#[test]
+fn rejected_objects_are_converted_by_a_replay_and_once() {
+    let env = TestEnv::new();
+    let large = |id: &str| with(at_noon(id), "requestParameters", json!({"x": "x".repeat(5000)}));
+    Trail::default()
+        .log(&object(1, "a"), &[at_noon("one")])
+        .log(&object(1, "b"), &[large("one"), large("two")])
+        .log(&object(1, "c"), &[at_noon("one"), large("three")])
+        .put(&object(2, "d"), "nothing of ours")
+        .write(env.path("trail"));
+    let args = ["convert", "trail", "--to", "lake", "--json", "--max-object-size", "4KiB"];
+    let report = env.run(args).code(3).report();
+    assert_eq!(report.all(["/objects/rejected", "/records/rows"]), [3, 1]);
+    let report = replay(&env, &[], 3);
+    assert_eq!(report.all(RECORDS), [5, 3, 1, 0]);
+    assert_eq!(
+        report.all(["/objects/listed", "/objects/converted", "/objects/rejected", "/commits"]),
+        [3, 2, 1, 1]
+    );
+    assert_eq!(report.n("/conflicts"), 1);
+    assert_eq!(env.ids("lake"), ["one", "one", "three", "two"]);
+    // What is left is left as it was.
+    let files = || std::fs::read_dir(env.path("lake/_trailhouse/rejected")).unwrap().count();
+    let before = files();
+    let report = replay(&env, &[], 3);
+    assert_eq!(report.all(["/records/in", "/commits", "/objects/rejected"]), [1, 0, 1]);
+    assert_eq!(files(), before);
+    assert_eq!(convert(&env, &["--lookback", "all"]).all(["/records/in", "/objects/known"]), [0, 4]);
+    env.run(["replay", "nowhere"]).code(2).says(&["there is no lake at"]);
+}
+
+#[test]
+fn a_replayed_record_keeps_its_number() {
+    let env = TestEnv::new();
+    let text = format!(r#"{{"Records":[{},"unreadable",{},"hopeless"]}}"#, at_noon("one"), at_noon("two"));
+    Trail::default().put(&object(1, "a"), text).write(env.path("trail"));
+    let args = ["convert", "trail", "--to", "lake", "--json"];
+    assert_eq!(env.run(args).code(3).report().all(["/records/rows", "/records/rejected"]), [2, 2]);
+    // As if a newer program could read it.
+    let folder = std::fs::read_dir(env.path("lake/_trailhouse/rejected")).unwrap();
+    let file = folder.map(|file| file.unwrap().path()).next().unwrap();
+    let mut items = trailhouse::lake::rejected::decode(&std::fs::read(&file).unwrap()).unwrap();
+    items[0].data = at_noon("mended").to_string().into_bytes();
+    std::fs::write(&file, trailhouse::lake::rejected::encode(&items).unwrap()).unwrap();
+    let report = replay(&env, &[], 3);
+    assert_eq!(report.all(["/records/in", "/records/rows", "/records/rejected"]), [2, 1, 1]);
+    let rows = "SELECT row_source_record || event_id FROM events ORDER BY row_source_record";
+    assert_eq!(env.sql("lake", rows), ["1one", "2mended", "3two"]);
+    let report = replay(&env, &[], 3);
+    assert_eq!(report.all(["/records/rows", "/records/rejected", "/commits"]), [0, 1, 0]);
+    assert_eq!(
+        (report.0["rejected"][0]["record"].as_u64(), report.0["rejected"][0]["byte"].as_u64()),
+        (Some(4), items[1].byte)
+    );
+}

@@ -61,3 +61,6 @@ mod schema;
 
 /// Queries and their answers.
 mod sql;
+
+/// What a lake holds, and what it does not hold yet.
+mod status;

@@ -15,7 +15,7 @@ const BY_DATE: Grouping = Grouping { date: true, account: false, region: false }
 /// Converts one object in memory.
 fn convert(data: &[u8]) -> (Outcome, Vec<RecordBatch>, Tally) {
     let mut chunk = Chunk::new(1 << 16);
-    let source = Source { url: "file:///a", account: None, region: None, day: None };
+    let source = Source { url: "file:///a", account: None, region: None, day: None, records_before: 0 };
     let outcome = chunk.object(data, &source, 64 << 20, &mut |_| true);
     let mut groups = Vec::new();
     let keep = |sorted: Vec<Group<'_>>, _: &mut Tally| -> Result<(), ArrowError> {

@@ -128,12 +128,12 @@ pub struct ConvertArgs {
 
 /// How far back a run looks by itself.
 #[derive(Debug, Clone, Copy)]
-enum Lookback {
+pub(super) enum Lookback {
     Days(u64),
     All,
 }
 
-fn parse_lookback(text: &str) -> Result<Lookback, String> {
+pub(super) fn parse_lookback(text: &str) -> Result<Lookback, String> {
     match text.trim_end_matches('d').parse() {
         Ok(days) => Ok(Lookback::Days(days)),
         Err(_) if text == "all" => Ok(Lookback::All),
@@ -167,7 +167,7 @@ Examples:
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 converted but some input was rejected or not readable, 130 interrupted.";
 
 /// Memory of one worker, unless the user says otherwise.
-const MEMORY_PER_JOB: u64 = 256 << 20;
+pub(super) const MEMORY_PER_JOB: u64 = 256 << 20;
 
 /// Runs a conversion and reports it.
 ///
@@ -175,23 +175,8 @@ const MEMORY_PER_JOB: u64 = 256 << 20;
 /// See [`convert`].
 pub async fn run(args: ConvertArgs, quiet: bool) -> Result<Outcome> {
     let now = Utc::now();
-    let when = |flag: &str, text: &Option<String>| -> Result<Option<DateTime<Utc>>> {
-        let Some(text) = text else { return Ok(None) };
-        let read = |reason| Error::usage(format!("--{flag} {text:?}: {reason}"));
-        parse_when(text, now).map(Some).map_err(read)
-    };
-    let (since, until) = (when("since", &args.since)?, when("until", &args.until)?);
-    if let (Some(since), Some(until)) = (since, until)
-        && since >= until
-    {
-        return Err(Error::usage("--since is not before --until, so no event could be wanted"));
-    }
-    for account in &args.account {
-        if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(Error::usage(format!("--account {account:?} is no account id"))
-                .hint("an account id has twelve digits, leading zeros included"));
-        }
-    }
+    let (since, until) = read_times(args.since.as_deref(), args.until.as_deref(), now)?;
+    expect_accounts(&args.account)?;
     let partitioning = args.partition_by.as_deref().map(str::parse::<Partitioning>).transpose()?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = args.jobs.map_or(cores, usize::from);
@@ -220,7 +205,7 @@ pub async fn run(args: ConvertArgs, quiet: bool) -> Result<Outcome> {
         max_object_bytes: args.max_object_size,
         dry_run: args.dry_run,
         now,
-        run_id: format!("{}-{:08x}", now.format("%Y%m%dT%H%M%S%6fZ"), std::process::id()),
+        run_id: ui::run_id(now),
     };
     let progress = Arc::new(Progress::default());
     let watch = ui::watch(Arc::clone(&progress), if quiet { Show::None } else { args.progress });
@@ -250,8 +235,39 @@ pub async fn run(args: ConvertArgs, quiet: bool) -> Result<Outcome> {
 /// How many rejected or unreadable objects the summary names; the report has more of them.
 const NAMED: usize = 20;
 
+/// Reads `--since` and `--until`.
+pub(super) fn read_times(
+    since: Option<&str>,
+    until: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<(Option<DateTime<Utc>>, Option<DateTime<Utc>>)> {
+    let when = |flag: &str, text: Option<&str>| -> Result<Option<DateTime<Utc>>> {
+        let Some(text) = text else { return Ok(None) };
+        let read = |reason| Error::usage(format!("--{flag} {text:?}: {reason}"));
+        parse_when(text, now).map(Some).map_err(read)
+    };
+    let (since, until) = (when("since", since)?, when("until", until)?);
+    if let (Some(since), Some(until)) = (since, until)
+        && since >= until
+    {
+        return Err(Error::usage("--since is not before --until, so no event could be wanted"));
+    }
+    Ok((since, until))
+}
+
+/// Refuses what is no account id.
+pub(super) fn expect_accounts(accounts: &[String]) -> Result<()> {
+    for account in accounts {
+        if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(Error::usage(format!("--account {account:?} is no account id"))
+                .hint("an account id has twelve digits, leading zeros included"));
+        }
+    }
+    Ok(())
+}
+
 /// `1 object`, `12 345 objects` with separators as people read them.
-fn counted(number: u64, what: &str) -> String {
+pub(super) fn counted(number: u64, what: &str) -> String {
     let ending = if number == 1 { "" } else { "s" };
     format!("{} {what}{ending}", HumanCount(number))
 }
@@ -322,7 +338,7 @@ fn say_skipped(report: &Report) {
 }
 
 /// Says what went wrong, which is said to the quiet as well.
-fn say_losses(report: &Report) {
+pub(super) fn say_losses(report: &Report) {
     let objects = &report.objects;
     if objects.rejected + report.records.rejected > 0 {
         ui::say(&format!(

@@ -6,6 +6,9 @@ pub mod convert;
 /// `trailhouse export`.
 pub mod export;
 
+/// `trailhouse replay`.
+pub mod replay;
+
 /// `trailhouse schema`.
 pub mod schema;
 
@@ -14,6 +17,9 @@ pub mod size;
 
 /// `trailhouse sql`.
 pub mod sql;
+
+/// `trailhouse status`.
+pub mod status;
 
 /// What is said beside the rows.
 pub mod ui;
@@ -50,8 +56,10 @@ struct Cli {
 enum Command {
     Convert(Box<convert::ConvertArgs>),
     Sql(sql::SqlArgs),
+    Status(status::StatusArgs),
     Schema(schema::SchemaArgs),
     Export(export::ExportArgs),
+    Replay(replay::ReplayArgs),
 
     /// Print a completion script for a shell
     Completions {
@@ -116,8 +124,10 @@ async fn dispatch(command: Command, quiet: bool) -> Result<Outcome> {
     match command {
         Command::Convert(args) => convert::run(*args, quiet).await,
         Command::Sql(args) => sql::run(args).await.map(|()| Outcome::Done),
+        Command::Status(args) => status::run(args).await,
         Command::Schema(args) => schema::run(&args),
         Command::Export(args) => export::run(args).await,
+        Command::Replay(args) => replay::run(args, quiet).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "trailhouse", &mut script);

@@ -15,8 +15,8 @@ use crate::store::{Location, Options};
 
 /// Answer SQL over a lake
 ///
-/// Runs statements over the tables `events`, one row an event, and `columns`, one row a column of `events` with its
-/// meaning. The dialect is PostgreSQL's as Apache DataFusion speaks it. Read into the JSON columns with `->>`. Rows go
+/// Runs statements over the tables `events`, one row an event; `ledger`, what became of every source object;
+/// `rejected`, what could not be converted; and `columns`, one row a column of `events` with its meaning. The dialect is PostgreSQL's as Apache DataFusion speaks it. Read into the JSON columns with `->>`. Rows go
 /// to standard output, everything else to standard error. Nothing a statement does changes the lake.
 ///
 /// Files run before commands; without either, statements are read from standard input.
@@ -67,6 +67,11 @@ Examples:
 
   Which columns are there?
     trailhouse sql lake/ -c 'SELECT name, description FROM columns'
+
+  What became of the objects that were delivered on a day?
+    trailhouse sql lake/ -c \"
+      SELECT verdict, count(*) AS objects, sum(rows) AS rows, sum(rejected) AS rejected
+      FROM ledger WHERE path_day = '2026-03-01' GROUP BY verdict\"
 
   Keep an answer as a file:
     trailhouse sql lake/ -c \"

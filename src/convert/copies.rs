@@ -26,9 +26,9 @@ const OF_THE_OBJECT: [usize; 3] = [known("region"), known("row_source_object"), 
 pub fn keys(group: &Group<'_>) -> Result<(Keys, Span)> {
     let failed = || "reading the keys of rows".to_owned();
     let column = |at: usize| group.column(at).context(failed);
-    let times = column(EVENT_TIME)?;
-    let keys = Keys::new(&column(EVENT_ID)?, &column(ACCOUNT)?, &times)?;
-    Ok((keys, Span::of(group.date.clone(), &times)?))
+    let (accounts, times) = (column(ACCOUNT)?, column(EVENT_TIME)?);
+    let keys = Keys::new(&column(EVENT_ID)?, &accounts, &times)?;
+    Ok((keys, Span::of(group.date.clone(), &accounts, &times)?))
 }
 
 /// Leaves out the rows of the group that `lookup` has already, and counts them in `tally`; says whether there were any.

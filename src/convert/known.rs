@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use chrono::{Days, NaiveDate};
+use chrono::{DateTime, Days, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::Options;
 use crate::error::Result;
 use crate::event::chunk::Candidate;
 use crate::lake::ledger::{self, Entry, Window};
@@ -162,14 +161,19 @@ pub fn source_name(url: &str, filters: &Filters) -> String {
 
 /// The first path day to list of a source: `lookback_days` before the newest one that was converted. `None` is all of
 /// them, for a source that is new to the lake.
-pub fn first_day(vouched: &Vouched, name: &str, options: &Options) -> Option<NaiveDate> {
-    if let Some(since) = options.since {
+pub fn first_day(
+    vouched: &Vouched,
+    name: &str,
+    since: Option<DateTime<Utc>>,
+    lookback_days: Option<u64>,
+) -> Option<NaiveDate> {
+    if let Some(since) = since {
         // An event is delivered after it happened, so never into an earlier day's folder.
         return Some(since.date_naive());
     }
     let newest =
         NaiveDate::default().checked_add_signed(chrono::TimeDelta::try_days(vouched.source(name)?)?)?;
-    newest.checked_sub_days(Days::new(options.lookback_days?))
+    newest.checked_sub_days(Days::new(lookback_days?))
 }
 
 /// What stands for an object in memory.

@@ -12,6 +12,9 @@ pub mod plan;
 /// What a run did.
 pub mod report;
 
+/// What a lake holds, and what it does not hold yet.
+pub mod status;
+
 /// One task.
 pub mod task;
 
@@ -29,6 +32,9 @@ mod turns;
 
 /// From reports to a commit.
 mod pending;
+
+/// Rejected input, once more.
+pub mod replay;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -197,16 +203,17 @@ pub async fn run(options: &Options, progress: &Arc<Progress>) -> Result<Report> 
     if let (Some(lake), Some(wanted)) = (&opened, &options.partitioning) {
         lake.expect_partitioning(wanted)?;
     }
-    let vouched = vouched_for(opened.as_ref()).await?;
+    let mut vouched = vouched_for(opened.as_ref()).await?;
     let sources = list_sources(options, &vouched, progress, &mut report).await?;
     if opened.is_none() {
         // Only now, so that a mistyped source leaves no empty lake behind.
         opened = open_lake(options).await?;
+        vouched = vouched_for(opened.as_ref()).await?;
     }
     let mut unread = Unread::default();
     let (mut least, mut plans) = (usize::MAX, 0);
     loop {
-        let base = Base::read(options, opened.as_ref(), &sources.window).await?;
+        let base = Base::read(options, opened.as_ref(), vouched, &sources.window).await?;
         let plan = sources.plan(options, &base, &unread, &mut report);
         plans = if plan.items().len() < least { 1 } else { plans + 1 };
         least = least.min(plan.items().len());
@@ -223,16 +230,11 @@ pub async fn run(options: &Options, progress: &Arc<Progress>) -> Result<Report> 
                 report.version = Some(lake.version());
                 break;
             }
-            Committed::Overtaken(_) if plans == MOST_PLANS => {
-                let url = &options.lake.url;
-                let text = format!(
-                    "other runs have added to {url} what this one was converting, {plans} times in a row"
-                );
-                return Err(Error::failed(text).hint("run the command again when fewer are at work"));
-            }
+            Committed::Overtaken(_) if plans == MOST_PLANS => return Err(always_overtaken(options)),
             Committed::Overtaken(lake) => {
                 tracing::info!(version = lake.version(), "planning again");
                 report.planned_again += 1;
+                vouched = Vouched::read(&lake).await?;
                 opened = Some(lake);
             }
         }
@@ -255,6 +257,13 @@ pub async fn run(options: &Options, progress: &Arc<Progress>) -> Result<Report> 
     Ok(report)
 }
 
+fn always_overtaken(options: &Options) -> Error {
+    let url = &options.lake.url;
+    let text =
+        format!("other runs have added to {url} what this one was converting, {MOST_PLANS} times in a row");
+    Error::failed(text).hint("run the command again when fewer are at work")
+}
+
 async fn vouched_for(lake: Option<&Lake>) -> Result<Vouched> {
     match lake {
         Some(lake) => Vouched::read(lake).await,
@@ -271,8 +280,7 @@ struct Base {
 }
 
 impl Base {
-    async fn read(options: &Options, lake: Option<&Lake>, window: &Window) -> Result<Base> {
-        let vouched = vouched_for(lake).await?;
+    async fn read(options: &Options, lake: Option<&Lake>, vouched: Vouched, window: &Window) -> Result<Base> {
         let known = match lake {
             Some(lake) => Known::read(lake, &vouched, window).await?,
             None => Known::default(),
@@ -321,6 +329,7 @@ async fn open_lake(options: &Options) -> Result<Option<Lake>> {
 }
 
 /// What the sources hold, as far as the run looks.
+#[derive(Default)]
 struct Sources {
     listings: Vec<Listing>,
     /// The path days that were listed of any of them.
@@ -337,19 +346,21 @@ async fn list_sources(
     report: &mut Report,
 ) -> Result<Sources> {
     let filters = filters(options);
-    // An event is delivered after it happened: up to this day.
-    let last_day = options.until.and_then(|until| until.date_naive().checked_add_days(Days::new(DAYS_AFTER)));
     let mut sources = Sources { listings: Vec::new(), window: Window::default(), newest: Vec::new() };
     let mut first_days = Vec::new();
     let mut seen = HashSet::new();
     let mut before = 0;
     for source in &options.sources {
         let name = source_name(&source.url, &filters);
+        let first_day = first_day(vouched, &name, options.since, options.lookback_days);
+        // An event is delivered after it happened, and nothing is delivered in the future. A last day spares the
+        // search for days; a source without any bound may be dated as it likes.
+        let last = options.until.or(first_day.map(|_| options.now));
         let filter = Filter {
             accounts: options.accounts.clone(),
             regions: options.regions.clone(),
-            first_day: first_day(vouched, &name, options),
-            last_day,
+            first_day,
+            last_day: last.and_then(|last| last.date_naive().checked_add_days(Days::new(DAYS_AFTER))),
         };
         if let (Some(day), None) = (filter.first_day, options.since) {
             report.listed_from.insert(source.url.clone(), day.to_string());
@@ -361,7 +372,7 @@ async fn list_sources(
             // A mistyped prefix or account looks like a quiet day, every day.
             tracing::warn!(source = %source.url, "no objects found within the filters");
         }
-        leave_out(&mut listing, source, options, &mut seen);
+        leave_out(&mut listing, source, &options.lake, options.sources.len() > 1, &mut seen);
         before += listing.objects.len() as u64;
         for (reason, count) in &listing.skipped {
             *report.skipped.entry(reason.clone()).or_default() += count;
@@ -432,6 +443,7 @@ impl Sources {
                 replaced: state == State::Replaced,
                 before: if let State::Partly(partly) = state { Some(partly) } else { None },
                 url,
+                part: None,
             }
         });
         TaskSpec { settings: base.settings.clone(), objects: objects.collect() }
@@ -456,9 +468,14 @@ impl Sources {
 }
 
 /// Leaves out what no trail delivered, the lake's own files in a source around it, and what an earlier source has too.
-fn leave_out(listing: &mut Listing, source: &Location, options: &Options, seen: &mut HashSet<[u8; 16]>) {
-    let around_lake = options.lake.url.starts_with(&source.url);
-    let several = options.sources.len() > 1;
+fn leave_out(
+    listing: &mut Listing,
+    source: &Location,
+    lake: &Location,
+    several: bool,
+    seen: &mut HashSet<[u8; 16]>,
+) {
+    let around_lake = lake.url.starts_with(&source.url);
     if !around_lake && !several {
         return;
     }
@@ -466,7 +483,7 @@ fn leave_out(listing: &mut Listing, source: &Location, options: &Options, seen: 
     let mut objects = std::mem::take(&mut listing.objects);
     objects.retain(|object| {
         let url = source.url_of(&listing.path(object));
-        let is_of_lake = around_lake && url.starts_with(&options.lake.url);
+        let is_of_lake = around_lake && url.starts_with(&lake.url);
         let is_twice =
             !is_of_lake && several && !seen.insert(fingerprint(&url, object.size, &object.version));
         of_lake += u64::from(is_of_lake);
@@ -554,18 +571,7 @@ async fn convert(
     unread: &mut Unread,
 ) -> Result<Committed> {
     let jobs = options.jobs.max(1);
-    let lookup =
-        Lookup::new(&options.lake, usize::try_from(options.memory_bytes / KEYS_SHARE).unwrap_or(usize::MAX));
-    if options.dedupe && !plan.items().is_empty() {
-        lookup.add_files(&lake)?;
-    }
-    let shared = Arc::new(Shared {
-        sources: options.sources.clone(),
-        lake: options.lake.clone(),
-        lookup: options.dedupe.then_some(lookup),
-        turns: Arc::default(),
-        progress: Arc::clone(progress),
-    });
+    let shared = shared(options, &lake, progress, !plan.items().is_empty())?;
     let workers = &Workers::start(jobs, base.settings.chunk_bytes)?;
     let mut pending = Pending::new(options, base, sources, &shared, &lake);
     let mut tasks = stream::iter(plan.tasks())
@@ -587,6 +593,23 @@ async fn convert(
         }
     }
     pending.finish(lake, report, unread).await
+}
+
+/// What the tasks of a run have in common; the lake's files are looked through only if there is something to convert.
+fn shared(options: &Options, lake: &Lake, progress: &Arc<Progress>, has_work: bool) -> Result<Arc<Shared>> {
+    let bytes = usize::try_from(options.memory_bytes / KEYS_SHARE).unwrap_or(usize::MAX);
+    let lookup = Lookup::new(&options.lake, bytes);
+    if options.dedupe && has_work {
+        lookup.add_files(lake)?;
+    }
+    Ok(Arc::new(Shared {
+        sources: options.sources.clone(),
+        lake: options.lake.clone(),
+        lookup: options.dedupe.then_some(lookup),
+        turns: Arc::default(),
+        progress: Arc::clone(progress),
+        is_replay: false,
+    }))
 }
 
 fn keep_note(notes: &mut Vec<Note>, note: Note, omitted: &mut u64) {

@@ -4,7 +4,7 @@
 //! the run planned, their ledger entries and the keys of their rows are compared with what is pending; if they have
 //! anything in common, nothing of it is committed, and the run plans again on what there is then.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::known::Known;
@@ -114,6 +114,7 @@ impl<'a> Pending<'a> {
             change.adds.extend(task.files.iter().cloned());
             change.entries.extend(task.entries.iter().cloned());
             change.rejected.extend(task.rejected_files.iter().cloned());
+            change.replayed.extend(task.replayed.iter().cloned());
         }
         // A run that finds nothing new commits nothing, however far its sources have come.
         if is_last && (!change.is_empty() || report.commits > 0) {
@@ -178,6 +179,11 @@ impl<'a> Pending<'a> {
             return Ok(true);
         }
         let vouched = Vouched::read(lake).await?;
+        let rejected: HashSet<&str> = vouched.rejected().collect();
+        if change.replayed.iter().any(|name| !rejected.contains(name.as_str())) {
+            tracing::info!("replayed by another run meanwhile");
+            return Ok(true);
+        }
         let known = Known::read(lake, &vouched, &self.sources.window).await?;
         let changed = self.base.known.changed(&known, &change.entries);
         if changed > 0 {
@@ -204,8 +210,7 @@ impl<'a> Pending<'a> {
         for task in self.tasks.drain(..) {
             unread.add(&task);
             let objects = &mut report.objects;
-            objects.converted +=
-                task.entries.len() as u64 - task.empty - task.foreign - task.rejected_objects;
+            objects.converted += task.converted;
             objects.empty += task.empty;
             objects.foreign += task.foreign;
             objects.rejected += task.rejected_objects;

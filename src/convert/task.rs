@@ -8,11 +8,12 @@
 //! A task touches nothing shared. Its report is a plain value; what it has put becomes visible only when the driver
 //! commits it.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
-use futures::{StreamExt, stream};
+use futures::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
@@ -69,6 +70,19 @@ pub struct TaskObject {
     pub before: Option<Partly>,
     /// Whether another object was under its URL before.
     pub replaced: bool,
+    /// Where only a part of the object is converted: that was rejected before.
+    pub part: Option<Part>,
+}
+
+/// A record of an object.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Its number in the object, from 1.
+    pub record: u64,
+    /// The byte of the inflated object at which it begins.
+    pub byte: u64,
+    /// The lines of its text: several records, where it stands for all that followed it too.
+    pub lines: u64,
 }
 
 /// Objects to convert together, and how: all that the bytes of the data files depend on.
@@ -119,6 +133,8 @@ pub struct TaskReport {
     pub files: Vec<DataFile>,
     /// The names of the files of rejected input it has put.
     pub rejected_files: Vec<String>,
+    /// The names of the files of rejected input that it has replayed.
+    pub replayed: Vec<String>,
     /// A ledger entry for every object that was read.
     pub entries: Vec<Entry>,
     /// The records of these objects; rows and duplicates as of this run.
@@ -131,8 +147,12 @@ pub struct TaskReport {
     pub empty: u64,
     /// Objects read of which nothing could be converted.
     pub rejected_objects: u64,
+    /// Objects read that had records to convert.
+    pub converted: u64,
     /// What was rejected.
     pub rejected: Vec<Note>,
+    /// What was rejected of a replay, which is put only if it is less than before.
+    pub rejected_again: Vec<Rejected>,
     /// Notes left out above.
     pub notes_omitted: u64,
     /// What could not be read.
@@ -164,11 +184,13 @@ pub struct Shared {
     pub turns: Arc<Turns>,
     /// How far the run is.
     pub progress: Arc<Progress>,
+    /// Whether what is converted was rejected before.
+    pub is_replay: bool,
 }
 
 type Fetched = (usize, std::result::Result<Bytes, Failure>, Option<OwnedSemaphorePermit>);
 
-/// Runs a task, whose place in the order of tasks is `turn`.
+/// Runs a task over the objects of its sources. `turn` is its place in the order of tasks.
 ///
 /// # Errors
 /// Where the lake cannot be written. A source object that fails costs that object only.
@@ -178,31 +200,57 @@ pub async fn run(
     shared: Arc<Shared>,
     workers: &Workers,
 ) -> Result<TaskReport> {
-    let (send_object, objects) = mpsc::channel::<Fetched>(FETCHES);
+    let settings = &spec.settings;
+    let most = settings.in_flight_kib;
+    // Each task has its own: one that waits for its turn must not keep others from reading.
+    let in_flight = Arc::new(Semaphore::new(most as usize));
+    let objects = stream::iter(spec.objects.iter().enumerate())
+        .map(|(at, object)| {
+            let permits = u32::try_from(object.size / 1024 + 1).unwrap_or(most).min(most);
+            let (in_flight, sources) = (Arc::clone(&in_flight), &shared.sources);
+            async move {
+                let permit = in_flight.acquire_many_owned(permits).await.ok();
+                (at, fetch_one(object, sources, settings.max_object_bytes).await, permit)
+            }
+        })
+        .buffered(FETCHES);
+    run_over(Arc::clone(&spec), objects, turn, Arc::clone(&shared), workers).await
+}
+
+/// Runs a task over bytes that are there already, an item for each of its objects.
+///
+/// # Errors
+/// As [`run`].
+pub async fn replay(
+    spec: Arc<TaskSpec>,
+    items: Vec<Bytes>,
+    turn: Turn,
+    shared: Arc<Shared>,
+    workers: &Workers,
+) -> Result<TaskReport> {
+    let objects = stream::iter(items.into_iter().enumerate().map(|(at, bytes)| (at, Ok(bytes), None)));
+    run_over(spec, objects, turn, shared, workers).await
+}
+
+async fn run_over(
+    spec: Arc<TaskSpec>,
+    objects: impl Stream<Item = Fetched>,
+    turn: Turn,
+    shared: Arc<Shared>,
+    workers: &Workers,
+) -> Result<TaskReport> {
+    let (send_object, received) = mpsc::channel::<Fetched>(FETCHES);
     let (send_output, mut outputs) = mpsc::channel::<Output>(1);
     let working = {
         let (spec, shared, runtime) = (Arc::clone(&spec), Arc::clone(&shared), Handle::current());
         workers.run(move |chunk| {
             let place = Place { turn: Some(turn), shared: &shared, runtime: &runtime };
-            Worker::new(&spec, chunk, send_output, place).run(objects)
+            Worker::new(&spec, chunk, send_output, place).run(received)
         })
     };
     let fetching = async {
-        let settings = &spec.settings;
-        let most = settings.in_flight_kib;
-        // Each task has its own: one that waits for its turn must not keep others from reading.
-        let in_flight = Arc::new(Semaphore::new(most as usize));
-        let mut fetched = stream::iter(spec.objects.iter().enumerate())
-            .map(|(at, object)| {
-                let permits = u32::try_from(object.size / 1024 + 1).unwrap_or(most).min(most);
-                let (in_flight, sources) = (Arc::clone(&in_flight), &shared.sources);
-                async move {
-                    let permit = in_flight.acquire_many_owned(permits).await.ok();
-                    (at, fetch_one(object, sources, settings.max_object_bytes).await, permit)
-                }
-            })
-            .buffered(FETCHES);
-        while let Some(object) = fetched.next().await {
+        let mut objects = pin!(objects);
+        while let Some(object) = objects.next().await {
             // The worker is gone only after a failure, which is what the join below reports.
             if send_object.send(object).await.is_err() {
                 break;
@@ -322,6 +370,7 @@ impl<'a> Worker<'a> {
             account: object.account.as_deref(),
             region: object.region.as_deref(),
             day: object.day,
+            records_before: object.part.as_ref().map_or(0, |part| part.record - 1),
         };
         let limit = usize::try_from(settings.max_object_bytes).unwrap_or(usize::MAX);
         let filters = &settings.filters;
@@ -363,10 +412,9 @@ impl<'a> Worker<'a> {
         } else if outcome.records == 0 {
             report.empty += 1;
             Verdict::Empty
-        } else if unwanted > 0 {
-            Verdict::Partly
         } else {
-            Verdict::Converted
+            report.converted += 1;
+            if unwanted > 0 { Verdict::Partly } else { Verdict::Converted }
         };
         let filter = if unwanted > 0 {
             let filters = serde_json::to_string(&filters.beside(before));
@@ -403,15 +451,12 @@ impl<'a> Worker<'a> {
             filter,
         });
         for reject in outcome.rejects {
-            tracing::info!(
-                object = %object.url, record = reject.record, byte = reject.byte, reason = %reject.reason, "rejected"
-            );
-            let note = Note {
-                object: object.url.clone(),
-                record: reject.record,
-                byte: reject.byte,
-                reason: reject.reason.clone(),
-            };
+            let part = object.part.as_ref();
+            let record =
+                part.map_or(reject.record, |part| Some(part.record + reject.record.unwrap_or(1) - 1));
+            let byte = part.map_or(reject.byte, |part| Some(part.byte + reject.byte.unwrap_or_default()));
+            tracing::info!(object = %object.url, record, byte, reason = %reject.reason, "rejected");
+            let note = Note { object: object.url.clone(), record, byte, reason: reject.reason.clone() };
             keep_note(&mut self.report.rejected, note, &mut self.report.notes_omitted);
             if object.before.is_some() {
                 // The run before has kept it.
@@ -420,8 +465,10 @@ impl<'a> Worker<'a> {
             self.rejected_bytes += reject.data.len() + object.url.len() + reject.reason.len();
             self.rejected.push(Rejected {
                 object: object.url.clone(),
-                record: reject.record,
-                byte: reject.byte,
+                size: object.size,
+                version: object.version.clone(),
+                record,
+                byte,
                 reason: reject.reason,
                 data: reject.data,
             });
@@ -505,6 +552,10 @@ impl<'a> Worker<'a> {
         if self.rejected.is_empty() {
             return Ok(());
         }
+        if self.place.shared.is_replay {
+            self.report.rejected_again.append(&mut self.rejected);
+            return Ok(());
+        }
         let bytes = Bytes::from(rejected::encode(&std::mem::take(&mut self.rejected))?);
         let name = format!("{}-{:05}", hex(&name(&self.hash, &bytes)), self.report.rejected_files.len());
         self.report.rejected_files.push(name.clone());
@@ -532,7 +583,7 @@ impl write::Rows for Sorted<'_> {
 
 /// A file's name: of the task and of the content, because an object that could not be read this time makes other
 /// files of the same task.
-fn name(task: &[u8; 16], content: &[u8]) -> [u8; 16] {
+pub(super) fn name(task: &[u8; 16], content: &[u8]) -> [u8; 16] {
     let mut hasher = Sha256::new();
     hasher.update(task);
     hasher.update(content);

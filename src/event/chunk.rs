@@ -26,6 +26,8 @@ pub struct Source<'a> {
     pub region: Option<&'a str>,
     /// The path day in the key, days since 1970.
     pub day: Option<i64>,
+    /// Records of the object before these bytes: more than none where they are but one record of it.
+    pub records_before: u64,
 }
 
 /// A row that was just made, for whoever decides whether to keep it.
@@ -147,6 +149,7 @@ impl Chunk {
         let mut flattening = Flattening {
             base,
             object: number,
+            records_before: source.records_before,
             rows: &mut self.rows,
             spans: &mut self.spans,
             flattener: &mut self.flattener,
@@ -213,6 +216,7 @@ fn refusal(error: &InflateError) -> String {
 struct Flattening<'a, 'k> {
     base: usize,
     object: u32,
+    records_before: u64,
     rows: &'a mut Rows,
     spans: &'a mut Vec<RecordSpan>,
     flattener: &'a mut Flattener,
@@ -231,7 +235,7 @@ impl Flattening<'_, '_> {
         record: u64,
         wrapping: Option<&Range<usize>>,
     ) -> Result<usize, SyntaxError> {
-        let number = i64::try_from(record).unwrap_or(i64::MAX);
+        let number = i64::try_from(self.records_before + record).unwrap_or(i64::MAX);
         let flattened = self.flattener.record(arena, at, number, self.provenance, self.rows);
         let end = match flattened {
             Ok(end) => end,
@@ -348,7 +352,7 @@ mod tests {
         let mut chunk = Chunk::new(1 << 20);
         for records in objects {
             let text = format!("{{\"Records\":[{}]}}", records.join(","));
-            let source = Source { url: "u", account: None, region: None, day: None };
+            let source = Source { url: "u", account: None, region: None, day: None, records_before: 0 };
             let outcome = chunk.object(text.as_bytes(), &source, 1 << 20, &mut |_| true);
             assert_eq!(outcome.rejects, []);
         }
@@ -433,10 +437,12 @@ mod tests {
         let mut chunk = Chunk::new(1 << 16);
         for (region, day) in [("eu", 20_513), ("us", 20_514)] {
             let text = format!(r#"{{"Records":[{timed},{timeless}]}}"#);
-            let source = Source { url: "u", account: None, region: Some(region), day: Some(day) };
+            let source =
+                Source { url: "u", account: None, region: Some(region), day: Some(day), records_before: 0 };
             chunk.object(text.as_bytes(), &source, 1 << 16, &mut |_| true);
         }
-        let source = Source { url: "u", account: None, region: Some("eu"), day: Some(20_513) };
+        let source =
+            Source { url: "u", account: None, region: Some("eu"), day: Some(20_513), records_before: 0 };
         chunk.object(format!(r#"{{"Records":[{other}]}}"#).as_bytes(), &source, 1 << 16, &mut |_| true);
         let (groups, tally) = finish(&mut chunk, BY_DATE, "event_id");
         assert_eq!(groups.len(), 1);
@@ -472,7 +478,7 @@ mod tests {
     fn of_very_many_rejects_the_last_keeps_the_rest() {
         let many = MOST_REJECTS + 5;
         let text = format!("{{\"Records\":[{}]}}", vec!["{}"; many].join(","));
-        let source = Source { url: "u", account: None, region: None, day: None };
+        let source = Source { url: "u", account: None, region: None, day: None, records_before: 0 };
         let outcome = Chunk::new(1 << 16).object(text.as_bytes(), &source, 1 << 20, &mut |_| true);
         assert_eq!((outcome.records, outcome.rejected), (many as u64, many as u64));
         assert_eq!(outcome.rejects.len(), MOST_REJECTS);
@@ -488,7 +494,7 @@ mod tests {
                 record("1", "eu", "2026-03-01T00:00:00Z", &format!("kept-{round}"), r#","x\u0041":"\u0041""#),
                 record("2", "eu", "2026-03-01T00:00:00Z", "dropped", r#","resources":[{"ARN":"a"}]"#),
             );
-            let source = Source { url: "u", account: None, region: None, day: None };
+            let source = Source { url: "u", account: None, region: None, day: None, records_before: 0 };
             let outcome =
                 chunk.object(text.as_bytes(), &source, 1 << 16, &mut |row| row.account == Some("1"));
             assert_eq!((outcome.records, outcome.rows, outcome.filtered), (2, 1, 1));
@@ -501,7 +507,8 @@ mod tests {
     #[test]
     fn a_record_without_time_takes_the_day_of_its_objects_key() {
         let mut chunk = Chunk::new(1 << 16);
-        let source = Source { url: "u", account: Some("9"), region: Some("eu"), day: Some(20_513) };
+        let source =
+            Source { url: "u", account: Some("9"), region: Some("eu"), day: Some(20_513), records_before: 0 };
         chunk.object(br#"{"Records":[{"eventName":"a"}]}"#, &source, 1 << 16, &mut |_| true);
         let (groups, _) = finish(&mut chunk, BY_DATE, "account");
         assert_eq!(groups, [(Some("2026-03-01".to_owned()), vec!["9".to_owned()])]);

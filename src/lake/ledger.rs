@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arrow::array::{
     Array, ArrayRef, AsArray, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array,
 };
-use arrow::datatypes::{TimestampMicrosecondType, UInt64Type};
+use arrow::datatypes::{SchemaRef, TimestampMicrosecondType, UInt64Type};
 use arrow::error::ArrowError;
 use bytes::Bytes;
 use chrono::NaiveDate;
@@ -102,6 +102,11 @@ impl Verdict {
     const ALL: [Verdict; 5] =
         [Verdict::Converted, Verdict::Partly, Verdict::Empty, Verdict::Foreign, Verdict::Rejected];
 
+    /// The verdict of this word.
+    pub fn named(word: &str) -> Option<Verdict> {
+        Verdict::ALL.into_iter().find(|verdict| verdict.word() == word)
+    }
+
     /// The word.
     pub const fn word(self) -> &'static str {
         match self {
@@ -192,6 +197,11 @@ pub(super) fn name(version: u64, entries: &[Entry], id: &str) -> String {
     format!("{version:020}-{first}-{last}-{id}")
 }
 
+/// The columns of a ledger file.
+pub(super) fn schema() -> Result<SchemaRef> {
+    Ok(batch_of(&[]).context(|| "describing a ledger file".to_owned())?.schema())
+}
+
 /// The ledger file of these entries, in their order.
 pub(super) fn encode(entries: &[Entry]) -> Result<Vec<u8>> {
     let encoding = || "encoding a ledger file".to_owned();
@@ -202,7 +212,7 @@ pub(super) fn encode(entries: &[Entry]) -> Result<Vec<u8>> {
         .set_column_dictionary_enabled("url".into(), false)
         .set_column_encoding("url".into(), Encoding::DELTA_BYTE_ARRAY)
         .build();
-    let schema = batch_of(&[]).context(encoding)?.schema();
+    let schema = schema()?;
     let mut bytes = Vec::new();
     let mut writer = ArrowWriter::try_new(&mut bytes, schema, Some(properties)).context(encoding)?;
     for some in entries.chunks(ROWS_A_WRITE) {
@@ -281,7 +291,7 @@ fn decode(bytes: Bytes) -> Result<Vec<Entry>> {
         let short = |numbers: &UInt64Array, at: usize| {
             numbers.is_valid(at).then(|| u32::try_from(numbers.value(at)).unwrap_or(u32::MAX))
         };
-        let word = |at: usize| Verdict::ALL.into_iter().find(|word| word.word() == verdict.value(at));
+        let word = |at: usize| Verdict::named(verdict.value(at));
         entries.extend((0..batch.num_rows()).map(|at| Entry {
             url: url.value(at).to_owned(),
             size: size.value(at),

@@ -128,24 +128,34 @@ pub struct Span {
     pub times: Option<(i64, i64)>,
     /// Whether some have no time: then their date is that of the object they came from, which may differ.
     pub timeless: bool,
+    /// Bounds of their accounts; none where it can be any, or some have none.
+    pub accounts: Option<(String, String)>,
 }
 
 impl Span {
-    /// The span of rows of one date with these times.
+    /// The span of rows of one date with these accounts and times.
     ///
     /// # Errors
-    /// Where the column is no timestamp.
-    pub fn of(date: Option<String>, times: &ArrayRef) -> Result<Span> {
-        let wrong = || Error::failed("the times of rows are no timestamps");
+    /// Where the columns are no text and no timestamp.
+    pub fn of(date: Option<String>, accounts: &ArrayRef, times: &ArrayRef) -> Result<Span> {
+        let wrong = || Error::failed("the accounts or times of rows have another type");
         let times = times.as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(wrong)?;
+        let texts = accounts.as_string_view_opt().filter(|_| accounts.null_count() == 0);
+        let accounts = texts.and_then(|texts| {
+            let (first, last) =
+                arrow::compute::min_string_view(texts).zip(arrow::compute::max_string_view(texts))?;
+            Some((first.to_owned(), last.to_owned()))
+        });
         let bounds = arrow::compute::min(times).zip(arrow::compute::max(times));
-        Ok(Span { date, times: bounds, timeless: times.null_count() > 0 })
+        Ok(Span { date, times: bounds, timeless: times.null_count() > 0, accounts })
     }
 
     fn meets(&self, other: &Span) -> bool {
+        let accounts = self.accounts.as_ref().zip(other.accounts.as_ref());
         let timed = self.date == other.date
             && self.times.zip(other.times).is_some_and(|(one, two)| one.0 <= two.1 && two.0 <= one.1);
-        timed || (self.timeless && other.timeless)
+        accounts.is_none_or(|(one, two)| one.0 <= two.1 && two.0 <= one.1)
+            && (timed || (self.timeless && other.timeless))
     }
 }
 
@@ -451,8 +461,19 @@ fn span_of(file: &DataFile) -> Span {
     let timeless = nulls.is_none_or(|nulls| nulls > 0);
     let all_timeless = nulls == Some(file.rows);
     let times = (bound("minValues").unwrap_or(i64::MIN), bound("maxValues").unwrap_or(i64::MAX));
-    let date = file.partition.iter().find(|(name, _)| name == EVENT_DATE.name);
-    Span { date: date.and_then(|(_, date)| date.clone()), times: (!all_timeless).then_some(times), timeless }
+    let value = |column: &str| {
+        let found = file.partition.iter().find(|(name, _)| name == column)?;
+        found.1.clone()
+    };
+    let has_accounts = stats.pointer("/nullCount/account").and_then(Value::as_u64) == Some(0);
+    let account = |name: &str| Some(stats.pointer(&format!("/{name}/account"))?.as_str()?.to_owned());
+    let accounts = account("minValues").zip(account("maxValues")).filter(|_| has_accounts);
+    Span {
+        date: value(EVENT_DATE.name),
+        times: (!all_timeless).then_some(times),
+        timeless,
+        accounts: value("account").map(|account| (account.clone(), account)).or(accounts),
+    }
 }
 
 /// A column of a batch of a file, of the type in the schema: that of a partition has one value, one that is lacking
@@ -478,4 +499,81 @@ fn whole(batch: &RecordBatch, partition: &Partition) -> Result<RecordBatch> {
     let columns = schema.fields().iter().map(|field| column(batch, partition, field.name()));
     let columns = columns.collect::<Result<Vec<ArrayRef>>>()?;
     RecordBatch::try_new(schema, columns).context(|| "reading columns".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{StringArray, TimestampMicrosecondArray};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn keys(ids: &[Option<u8>]) -> Keys {
+        let texts = ids.iter().map(|id| id.map(|id| id.to_string()));
+        let ids: ArrayRef = Arc::new(texts.collect::<StringArray>());
+        let accounts: ArrayRef = Arc::new(StringArray::from(vec!["1"; ids.len()]));
+        let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![7; ids.len()]));
+        Keys::new(&ids, &accounts, &times).unwrap()
+    }
+
+    fn span(date: &str, times: Option<(i64, i64)>, timeless: bool) -> Span {
+        Span { date: Some(date.to_owned()), times, timeless, accounts: None }
+    }
+
+    #[test]
+    fn spans_meet_in_date_and_time_or_in_having_none() {
+        let here = span("2026-03-01", Some((10, 20)), false);
+        for (there, meets) in [
+            (span("2026-03-01", Some((20, 30)), false), true),
+            (span("2026-03-01", Some((21, 30)), true), false),
+            (span("2026-03-02", Some((10, 20)), false), false),
+            (span("2026-03-01", None, true), false),
+        ] {
+            assert_eq!((here.meets(&there), there.meets(&here)), (meets, meets), "{there:?}");
+        }
+        let of =
+            |first: &str, last: &str| Span { accounts: Some((first.into(), last.into())), ..here.clone() };
+        assert!(
+            of("1", "3").meets(&of("3", "4"))
+                && of("2", "2").meets(&of("1", "3"))
+                && here.meets(&of("1", "1"))
+        );
+        assert!(!of("1", "2").meets(&of("3", "4")));
+        let timeless = span("2026-03-02", None, true);
+        assert!(timeless.meets(&span("2026-03-01", Some((1, 2)), true)));
+    }
+
+    #[test]
+    fn what_the_log_does_not_say_of_a_file_can_be_anything() {
+        let file = |stats: &str| {
+            let partition = vec![("event_date".to_owned(), Some("2026-03-01".to_owned()))];
+            span_of(&DataFile { path: "x".into(), size: 1, rows: 3, partition, stats: stats.into() })
+        };
+        assert_eq!(file(""), span("2026-03-01", Some((i64::MIN, i64::MAX)), true));
+        let full = r#"{"minValues":{"event_time":"2026-03-01T00:00:00.001Z"},"maxValues":{"event_time":"2026-03-01T00:00:01.000Z"},"nullCount":{"event_time":0}}"#;
+        let first = 1_772_323_200_001_000;
+        assert_eq!(file(full), span("2026-03-01", Some((first, first + 999_000)), false));
+        assert_eq!(file(r#"{"nullCount":{"event_time":3}}"#), span("2026-03-01", None, true));
+        let accounts = |nulls: u64| {
+            let stats =
+                r#"{"minValues":{"account":"1"},"maxValues":{"account":"2"},"nullCount":{"account":N}}"#;
+            file(&stats.replace('N', &nulls.to_string())).accounts
+        };
+        assert_eq!((accounts(0), accounts(1)), (Some(("1".into(), "2".into())), None));
+    }
+
+    proptest! {
+        #[test]
+        fn every_pair_of_equal_keys_is_met_once(
+            here in prop::collection::vec(prop::option::of(0u8..40), 0..60),
+            there in prop::collection::vec(prop::option::of(0u8..40), 0..60),
+        ) {
+            let mut met = Vec::new();
+            keys(&here).meet(&keys(&there), |one, two| met.push((one as usize, two as usize)));
+            met.sort_unstable();
+            let all = (0..here.len()).flat_map(|one| (0..there.len()).map(move |two| (one, two)));
+            let equal: Vec<(usize, usize)> = all.filter(|(one, two)| here[*one] == there[*two]).collect();
+            prop_assert_eq!(met, equal);
+        }
+    }
 }

@@ -18,6 +18,12 @@ pub mod rejected;
 /// What became of every source object.
 pub mod ledger;
 
+/// Of what became of an object, the last.
+pub mod newest;
+
+/// The commits that were made.
+pub mod history;
+
 /// What counts because a commit says so.
 pub mod vouched;
 

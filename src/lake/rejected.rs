@@ -1,9 +1,11 @@
 //! Input that could not be converted, kept verbatim with the reason: NDJSON, compressed with zstd.
 //!
 //! ```text
-//! {"object":"s3://b/x.json.gz","record":3,"byte":4711,"reason":"…","data":"{\"eventID\": …"}
-//! {"object":"s3://b/y.json.gz","reason":"truncated gzip","data_base64":"H4sIAAAA…"}
+//! {"object":"s3://b/x.json.gz","size":…,"version":…,"record":3,"byte":4711,"reason":"…","data":"{\"eventID\": …"}
+//! {"object":"s3://b/y.json.gz","size":…,"version":…,"reason":"truncated gzip","data_base64":"H4sIAAAA…"}
 //! ```
+
+use std::io::{BufReader, Read};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +16,10 @@ use crate::error::{Context, Error, Result};
 pub struct Rejected {
     /// The URL of the object.
     pub object: String,
+    /// Its size and its ETag or modification time, which tell it from another under its URL.
+    pub size: u64,
+    /// See `size`.
+    pub version: String,
     /// Which record of the object, from 1; none where the object as a whole is meant.
     pub record: Option<u64>,
     /// Where in the inflated object it begins, in bytes from 0.
@@ -24,19 +30,29 @@ pub struct Rejected {
     pub data: Vec<u8>,
 }
 
-/// A line of the file. Bytes that are no UTF-8 text are in Base64 (RFC 4648, section 4).
-#[derive(Serialize, Deserialize)]
-struct Line {
-    object: String,
+/// A line of the file: a [`Rejected`] as text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// The URL of the object.
+    pub object: String,
+    /// Its size.
+    pub size: u64,
+    /// Its version.
+    pub version: String,
+    /// Which record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    record: Option<u64>,
+    pub record: Option<u64>,
+    /// Where it begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    byte: Option<u64>,
-    reason: String,
+    pub byte: Option<u64>,
+    /// Why.
+    pub reason: String,
+    /// The bytes, where they are UTF-8 text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    data: Option<String>,
+    pub data: Option<String>,
+    /// The bytes in Base64 (RFC 4648, section 4), where they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    data_base64: Option<String>,
+    pub data_base64: Option<String>,
 }
 
 /// The file of these items, in their order.
@@ -51,6 +67,8 @@ pub fn encode(items: &[Rejected]) -> Result<Vec<u8>> {
         let text = std::str::from_utf8(&item.data).ok();
         let line = Line {
             object: item.object.clone(),
+            size: item.size,
+            version: item.version.clone(),
             record: item.record,
             byte: item.byte,
             reason: item.reason.clone(),
@@ -63,16 +81,26 @@ pub fn encode(items: &[Rejected]) -> Result<Vec<u8>> {
     compressor.finish().context(failed)
 }
 
+/// The lines of a file, inflated as they are read.
+///
+/// # Errors
+/// Where it is no such file; so are the lines.
+pub fn lines<R: Read>(file: R) -> Result<impl Iterator<Item = Result<Line>> + use<R>> {
+    let failed = || "reading a file of rejected records".to_owned();
+    let text = BufReader::new(zstd::Decoder::new(file).context(failed)?);
+    let lines = serde_json::Deserializer::from_reader(text).into_iter::<Line>();
+    Ok(lines.map(move |line| line.context(failed)))
+}
+
 /// The items of a file.
 ///
 /// # Errors
 /// Where it is no such file.
 pub fn decode(bytes: &[u8]) -> Result<Vec<Rejected>> {
     let failed = || "reading a file of rejected records".to_owned();
-    let text = zstd::decode_all(bytes).context(failed)?;
     let mut items = Vec::new();
-    for line in serde_json::Deserializer::from_slice(&text).into_iter::<Line>() {
-        let line = line.context(failed)?;
+    for line in lines(bytes)? {
+        let line = line?;
         let data = match (line.data, line.data_base64) {
             (Some(data), _) => data.into_bytes(),
             (None, Some(data)) => {
@@ -82,6 +110,8 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<Rejected>> {
         };
         items.push(Rejected {
             object: line.object,
+            size: line.size,
+            version: line.version,
             record: line.record,
             byte: line.byte,
             reason: line.reason,
@@ -131,6 +161,8 @@ mod tests {
         let items = [
             Rejected {
                 object: "s3://b/x".into(),
+                size: 7,
+                version: "v".into(),
                 record: Some(3),
                 byte: Some(10),
                 reason: "no object".into(),
@@ -138,6 +170,8 @@ mod tests {
             },
             Rejected {
                 object: "s3://b/y".into(),
+                size: 8,
+                version: "w".into(),
                 record: None,
                 byte: None,
                 reason: "not gzip".into(),
@@ -148,9 +182,9 @@ mod tests {
         assert_eq!(encode(&items).unwrap(), file);
         let text = String::from_utf8(zstd::decode_all(file.as_slice()).unwrap()).unwrap();
         let expected = concat!(
-            r#"{"object":"s3://b/x","record":3,"byte":10,"reason":"no object","data":"[1,\n2]"}"#,
+            r#"{"object":"s3://b/x","size":7,"version":"v","record":3,"byte":10,"reason":"no object","data":"[1,\n2]"}"#,
             "\n",
-            r#"{"object":"s3://b/y","reason":"not gzip","data_base64":"H4v//g=="}"#,
+            r#"{"object":"s3://b/y","size":8,"version":"w","reason":"not gzip","data_base64":"H4v//g=="}"#,
             "\n"
         );
         assert_eq!(text, expected);
@@ -162,7 +196,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_byte_comes_back(data: Vec<u8>, record: Option<u64>, byte: Option<u64>, reason: String) {
-            let item = Rejected { object: "file:///x".into(), record, byte, reason, data };
+            let item = Rejected { object: "file:///x".into(), size: 0, version: String::new(), record, byte, reason, data };
             let text = to_base64(&item.data);
             prop_assert_eq!(text.len(), item.data.len().div_ceil(3) * 4);
             prop_assert_eq!(from_base64(&text), Some(item.data.clone()));

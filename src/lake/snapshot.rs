@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use chrono::NaiveDate;
 use deltalake_core::DeltaTableError;
 use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties};
@@ -15,13 +16,13 @@ use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use deltalake_core::table::config::TablePropertiesExt;
 use deltalake_core::table::state::DeltaTableState;
 use futures::StreamExt;
-use object_store::ObjectStore;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
+use object_store::{ObjectStore, ObjectStoreExt};
 use serde_json::json;
 use url::Url;
 
-use super::layout::{DataFile, OWN_FOLDER, Partitioning};
+use super::layout::{self, DataFile, OWN_FOLDER, Partitioning};
 use super::write::STATS_COLUMNS;
 use crate::error::{Context, Error, Result};
 use crate::schema::{self, Column, Form, SCHEMA_VERSION};
@@ -134,6 +135,17 @@ impl Lake {
     /// Where the lake is.
     pub fn location(&self) -> &Location {
         &self.location
+    }
+
+    /// The whole of a file at `path` below the lake's root.
+    ///
+    /// # Errors
+    /// Where it is not there, and where the store fails.
+    pub async fn fetch(&self, path: &str) -> Result<Bytes> {
+        let reading = || format!("reading {}{path}", self.location.url);
+        let object = layout::object(&self.location, path)?;
+        let got = self.location.store.get(&object).await.map_err(store::explain).context(reading)?;
+        got.bytes().await.map_err(store::explain).context(reading)
     }
 
     /// The version of the table that this is.
@@ -317,8 +329,7 @@ fn delta_field(column: &Column) -> StructField {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use object_store::ObjectStoreExt;
+pub(crate) mod tests {
     use object_store::local::LocalFileSystem;
     use object_store::memory::InMemory;
     use serde_json::Value;

@@ -8,6 +8,12 @@
 /// The `events` table over a lake's data files.
 pub mod table;
 
+/// The `ledger` table.
+mod ledger;
+
+/// The `rejected` table.
+mod rejected;
+
 /// A data file's statistics, as planning uses them.
 mod stats;
 

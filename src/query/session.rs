@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use datafusion::catalog::TableProvider;
 use datafusion::common::config::Dialect;
 use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
@@ -16,6 +17,8 @@ use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use url::Url;
 
 use super::errors::{self, Names};
+use super::ledger::LedgerTable;
+use super::rejected::RejectedTable;
 use super::table::{LakeTable, MOST_LISTED};
 use crate::error::{Context, Error, Result};
 use crate::lake::layout::DataFile;
@@ -26,7 +29,8 @@ use crate::store::Location;
 const CATALOG: &str = "lake";
 const SCHEMA: &str = "public";
 
-/// SQL in PostgreSQL's dialect over the tables `events` and `columns`, and over the views it is given.
+/// SQL in PostgreSQL's dialect over the tables `events`, `ledger`, `rejected` and `columns`, and over the views it is
+/// given.
 ///
 /// Nothing a statement does changes the lake: views and settings last as long as the session.
 pub struct Session {
@@ -38,7 +42,14 @@ impl Session {
     /// system's temporary folder. Scans use memory of their own: a few megabytes for every core.
     pub fn open(lake: &Lake, memory_bytes: u64) -> Result<Session> {
         let files = lake.files()?.collect();
-        Session::over(lake.location().clone(), &lake.partitioning().names(), files, memory_bytes)
+        let names = lake.partitioning().names();
+        let session = Session::over(lake.location().clone(), &names, files, memory_bytes)?;
+        let tables: [(&str, Arc<dyn TableProvider>); 2] =
+            [("ledger", Arc::new(LedgerTable::new(lake)?)), ("rejected", Arc::new(RejectedTable::new(lake)))];
+        for (name, table) in tables {
+            session.context.register_table(name, table).map_err(errors::explain)?;
+        }
+        Ok(session)
     }
 
     /// A session over `files`, data files of the lake at `location` that are partitioned by the columns `names`.
@@ -159,7 +170,7 @@ fn config(memory_bytes: usize) -> SessionConfig {
 
 /// The `columns` table: what every column of `events` means.
 fn columns_table() -> datafusion::error::Result<MemTable> {
-    let columns: Vec<_> = COLUMNS.iter().chain([&EVENT_DATE]).collect();
+    let columns: Vec<_> = [&EVENT_DATE].into_iter().chain(COLUMNS).collect();
     let text = |of: fn(&crate::schema::Column) -> Option<&'static str>| -> ArrayRef {
         Arc::new(columns.iter().map(|column| of(column)).collect::<StringArray>())
     };

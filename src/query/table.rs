@@ -166,7 +166,7 @@ impl LakeTable {
         let file = stats.file();
         let location = object(&self.location, &file.path);
         let mut partitioned = PartitionedFile::new_from_meta(ObjectMeta {
-            location: location.map_err(|error| DataFusionError::External(error.into()))?,
+            location: location.map_err(external)?,
             // A data file never changes, so its time is of no use, and the log's would have to be trusted.
             last_modified: chrono::DateTime::UNIX_EPOCH,
             size: file.size,
@@ -272,7 +272,13 @@ impl TableProvider for LakeTable {
     }
 }
 
-fn has_subquery(expr: &Expr) -> bool {
+/// One of our errors, for the engine to carry.
+pub(super) fn external(error: crate::error::Error) -> DataFusionError {
+    DataFusionError::External(error.into())
+}
+
+/// Whether a subquery must be answered before `expr` can be.
+pub(super) fn has_subquery(expr: &Expr) -> bool {
     let mut found = false;
     let walked = expr.apply(|part| {
         found |= matches!(
