@@ -493,13 +493,7 @@ impl<'a> Worker<'a> {
                 if let Some(turn) = &place.turn {
                     turn.wait();
                 }
-                for group in &mut groups {
-                    let (keys, span) = copies::keys(group)?;
-                    let looking = copies::leave_out(lookup, group, &keys, &span, tally);
-                    let fewer = place.runtime.block_on(looking)?;
-                    let (keys, span) = if fewer { copies::keys(group)? } else { (keys, span) };
-                    arrivals.push((group.rows() > 0).then(|| lookup.announce(span, keys)));
-                }
+                arrivals = place.runtime.block_on(copies::leave_out(lookup, &mut groups, tally))?;
             }
             if is_last {
                 place.turn = None;

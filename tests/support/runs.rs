@@ -111,8 +111,8 @@ pub struct Contents {
     pub rows: Vec<String>,
     /// By URL, size and ETag, what the ledger said last.
     pub ledger: BTreeMap<(String, u64, String), Entry>,
-    /// Object, record, reason and data; sorted.
-    pub rejected: Vec<(String, Option<u64>, String, Vec<u8>)>,
+    /// Object, its ETag, record, reason and data; sorted.
+    pub rejected: Vec<(String, String, Option<u64>, String, Vec<u8>)>,
 }
 
 impl Contents {
@@ -142,7 +142,9 @@ impl Contents {
         ledger::read(lake, &vouched, &Window::default(), each).await.unwrap();
         for name in vouched.rejected() {
             let items = rejected::decode(&read(location, &layout::rejected_file(name)).await).unwrap();
-            let items = items.into_iter().map(|item| (item.object, item.record, item.reason, item.data));
+            let items = items
+                .into_iter()
+                .map(|item| (item.object, item.version, item.record, item.reason, item.data));
             contents.rejected.extend(items);
         }
         contents.rejected.sort();
@@ -158,7 +160,7 @@ impl Contents {
         }
         let sum = |of: fn(&Entry) -> u64| self.ledger.values().map(of).sum::<u64>();
         assert_eq!(sum(|entry| entry.rows), self.rows.len() as u64, "{:#?}", self.ledger);
-        let records = self.rejected.iter().filter(|(_, record, ..)| record.is_some()).count();
+        let records = self.rejected.iter().filter(|(_, _, record, ..)| record.is_some()).count();
         assert_eq!(sum(|entry| entry.rejected), records as u64);
         let mut once = self.rejected.clone();
         once.dedup();
