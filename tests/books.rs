@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use trailhouse::convert::Options;
 use trailhouse::convert::report::Report;
 use trailhouse::error::Result;
+use trailhouse::lake::layout::Partitioning;
 use trailhouse::lake::snapshot::Lake;
 
 use crate::support::faulty::{Fault, Faulty};
@@ -230,6 +231,7 @@ impl Tried {
 
 struct History {
     tried: Tried,
+    partitioning: Partitioning,
     pool: Vec<Value>,
     sources: [Arc<InMemory>; 2],
     stored: Vec<Stored>,
@@ -242,7 +244,7 @@ struct History {
 }
 
 impl History {
-    fn new(pool: &[(bool, usize, Oddity)]) -> History {
+    fn new(partitioning: &str, pool: &[(bool, usize, Oddity)]) -> History {
         let mut events: Vec<Value> = Vec::new();
         for (number, (account, time, oddity)) in pool.iter().enumerate() {
             let account = if *account { A } else { B };
@@ -261,6 +263,7 @@ impl History {
         }
         History {
             tried: Tried { histories: 1, ..Tried::default() },
+            partitioning: partitioning.parse().unwrap(),
             pool: events,
             sources: Default::default(),
             stored: Vec::new(),
@@ -316,6 +319,7 @@ impl History {
             until: run.until.map(time),
             accounts: account.into_iter().collect(),
             regions: run.region.map(|region| REGIONS[region].to_owned()).into_iter().collect(),
+            partitioning: Some(self.partitioning.clone()),
             lookback_days: run.lookback_days,
             jobs: run.jobs,
             commit_bytes: run.commit_bytes,
@@ -417,10 +421,11 @@ fn the_lake_has_every_event_once_after_any_history() {
     });
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let tried = RefCell::new(Tried::default());
-    let history = (vec(event_of(), 4..14), vec(step(), 6..26));
-    let done = runner.run(&history, |(pool, steps)| {
+    let partitioning = select(vec!["date", "date,account", "date,region", "account,region,date"]);
+    let history = (partitioning, vec(event_of(), 4..14), vec(step(), 6..26));
+    let done = runner.run(&history, |(partitioning, pool, steps)| {
         runtime.block_on(async {
-            let mut history = History::new(&pool);
+            let mut history = History::new(partitioning, &pool);
             for step in steps {
                 history.step(step).await;
             }
