@@ -18,7 +18,7 @@ mod convert;
 mod cli;
 
 /// A run that dies and is run again: nothing is lost or doubled.
-mod crash;
+mod resume;
 
 /// Real records, where `TRAILHOUSE_CORPUS` names a folder of them: all of them come back.
 mod corpus;
