@@ -25,7 +25,7 @@ use crate::support::runs::{Contents, bucket, convert, events, options, start};
 use crate::support::trail::{A, B, event, gzip, key, with, without};
 
 /// Histories tried where `PROPTEST_CASES` does not say.
-const CASES: u32 = 24;
+const CASES: u32 = 16;
 
 /// Times of events; some are on either side of a midnight.
 const TIMES: [&str; 7] = [

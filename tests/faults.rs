@@ -25,15 +25,16 @@ const OF_SOURCES: [fn(usize) -> Fault; 5] = [
     |request| Fault::CutBody { request, silently: true },
 ];
 
-/// And with one to a lake. (The two that are about puts count these only.)
-const OF_LAKES: [fn(usize) -> Fault; 6] = [
+/// And with one to a lake.
+const OF_LAKES: [fn(usize) -> Fault; 4] = [
     Fault::FailRequest,
     |request| Fault::FailSome(request, 4),
     Fault::CutListing,
     |request| Fault::CutBody { request, silently: false },
-    Fault::LoseAnswer,
-    Fault::RepeatPut,
 ];
+
+/// And with a put to one.
+const OF_PUTS: [fn(usize) -> Fault; 2] = [Fault::LoseAnswer, Fault::RepeatPut];
 
 /// The records of a lake, its rejected input, and the objects that its ledger knows: all of it but which of several
 /// copies was kept, because a run that cannot read one object keeps the copy in another.
@@ -65,7 +66,8 @@ async fn whatever_fails_in_a_run_the_next_one_makes_good() {
     let [of_source, of_lake] = counted.each_ref().map(|store| Arc::new(store.clone()));
     convert(&run(of_source, of_lake)).await.unwrap();
     let whole = known(&bucket(whole, "lake")).await;
-    let [of_source, of_lake] = counted.map(|store| store.requests());
+    let [of_source, of_lake] = counted.each_ref().map(Faulty::requests);
+    let puts = counted[1].puts();
     let faults = |kinds: &'static [fn(usize) -> Fault], requests: usize| {
         let all = (1..=requests)
             .flat_map(move |request| (0..).zip(kinds).map(move |(at, fault)| (request + at, fault(request))));
@@ -73,7 +75,7 @@ async fn whatever_fails_in_a_run_the_next_one_makes_good() {
     };
     let faults = faults(&OF_SOURCES, of_source)
         .map(|fault| (Some(fault), None))
-        .chain(faults(&OF_LAKES, of_lake).map(|fault| (None, Some(fault))));
+        .chain(faults(&OF_LAKES, of_lake).chain(faults(&OF_PUTS, puts)).map(|fault| (None, Some(fault))));
     let trials = stream::iter(faults).map(async |(of_source, of_lake): (Option<Fault>, Option<Fault>)| {
         let store = Arc::new(before.fork());
         let lake = bucket(store.clone(), "lake");

@@ -99,6 +99,13 @@ pub async fn convert(options: &Options) -> Result<Report> {
     Ok(report)
 }
 
+/// Converts what was rejected once more.
+pub async fn replay(options: &Options) -> Result<Report> {
+    let report = trailhouse::convert::replay::run(options, &Arc::new(Progress::default())).await?;
+    assert!(report.balanced, "{report:?}");
+    Ok(report)
+}
+
 /// Converts on a thread of its own.
 pub fn start(options: Options) -> JoinHandle<Result<Report>> {
     tokio::task::spawn_blocking(move || Handle::current().block_on(convert(&options)))
