@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
 
+use super::Outcome;
+use super::lake::parse_option;
 use super::size::parse_size;
-use super::ui::{self, Show};
-use super::when::parse_when;
-use super::{Outcome, parse_option};
+use super::ui::{self, Show, counted};
+use super::when::between;
 use crate::convert::report::{Note, Report, Verdict};
 use crate::convert::{Options, Progress, run as convert};
 use crate::error::{Error, Result};
@@ -127,17 +128,7 @@ const MEMORY_PER_JOB: u64 = 256 << 20;
 /// See [`convert`].
 pub async fn run(args: ConvertArgs, quiet: bool) -> Result<Outcome> {
     let now = Utc::now();
-    let when = |flag: &str, text: &Option<String>| -> Result<Option<DateTime<Utc>>> {
-        let Some(text) = text else { return Ok(None) };
-        let read = |reason| Error::usage(format!("--{flag} {text:?}: {reason}"));
-        parse_when(text, now).map(Some).map_err(read)
-    };
-    let (since, until) = (when("since", &args.since)?, when("until", &args.until)?);
-    if let (Some(since), Some(until)) = (since, until)
-        && since >= until
-    {
-        return Err(Error::usage("--since is not before --until, so no event could be wanted"));
-    }
+    let (since, until) = between(args.since.as_deref(), args.until.as_deref(), now)?;
     for account in &args.account {
         if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(Error::usage(format!("--account {account:?} is no account id"))
@@ -165,7 +156,7 @@ pub async fn run(args: ConvertArgs, quiet: bool) -> Result<Outcome> {
         max_object_bytes: args.max_object_size,
         dry_run: args.dry_run,
         now,
-        run_id: format!("{}-{:08x}", now.format("%Y%m%dT%H%M%S%6fZ"), std::process::id()),
+        run_id: super::run_id(now),
     };
     let progress = Arc::new(Progress::default());
     let watch = ui::watch(Arc::clone(&progress), if quiet { Show::None } else { args.progress });
@@ -173,9 +164,7 @@ pub async fn run(args: ConvertArgs, quiet: bool) -> Result<Outcome> {
     drop(watch);
     let report = report?;
     if args.json {
-        let text = serde_json::to_string(&report)
-            .map_err(|error| Error::failed("writing the report").caused_by(error))?;
-        ui::print_out(format!("{text}\n").as_bytes())?;
+        ui::print_report(&report)?;
     }
     if !quiet {
         if report.verdict == Verdict::Planned {
@@ -191,12 +180,6 @@ pub async fn run(args: ConvertArgs, quiet: bool) -> Result<Outcome> {
 
 /// How many rejected or unreadable objects the summary names; the report has more of them.
 const NAMED: usize = 20;
-
-/// `1 object`, `12 345 objects` with separators as people read them.
-fn counted(number: u64, what: &str) -> String {
-    let ending = if number == 1 { "" } else { "s" };
-    format!("{} {what}{ending}", HumanCount(number))
-}
 
 fn say_plan(report: &Report) {
     let objects = &report.objects;

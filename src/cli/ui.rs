@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
 use crate::convert::Progress;
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 
 /// How a run shows how far it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -70,6 +71,15 @@ pub fn print_out(text: &[u8]) -> Result<()> {
     print_rows(text).map(drop)
 }
 
+/// Writes a report on standard output, as one JSON object.
+///
+/// # Errors
+/// Where writing fails.
+pub fn print_report(report: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string(report).context(|| "writing the report".into())?;
+    print_out(format!("{text}\n").as_bytes())
+}
+
 /// Writes to standard output; `false` where the reader has gone away, so that more rows are of no use.
 ///
 /// # Errors
@@ -81,6 +91,12 @@ pub fn print_rows(text: &[u8]) -> Result<bool> {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(Error::failed("writing to standard output").caused_by(error)),
     }
+}
+
+/// `1 object`, `12 345 objects` with separators as people read them.
+pub fn counted(number: u64, what: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{} {what}{ending}", HumanCount(number))
 }
 
 /// Shows `progress` until the returned guard is dropped.

@@ -20,3 +20,15 @@ pub mod ledger;
 
 /// What counts because a commit says so.
 pub mod vouched;
+
+/// The same rows in fewer files.
+pub mod compact;
+
+/// Fewer days.
+pub mod expire;
+
+/// What nothing needs any more.
+pub mod vacuum;
+
+/// Several sorted files as one.
+mod merge;
