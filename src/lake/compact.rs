@@ -238,7 +238,10 @@ struct Plan {
 impl Plan {
     fn new(lake: &Lake, options: &Options) -> Result<Plan> {
         let mut sizes: BTreeMap<String, Vec<u64>> = BTreeMap::new();
-        for file in lake.files()?.filter(|file| is_within(&file.partition, options)) {
+        let columns = lake.partitioning().names();
+        // Another program's files, of which it is not known how they are sorted, stay as they are.
+        let is_ours = |file: &DataFile| layout::is_data_file(&file.path, &columns);
+        for file in lake.files()?.filter(|file| is_within(&file.partition, options) && is_ours(file)) {
             sizes.entry(layout::folder(&file.partition)).or_default().push(file.size);
         }
         let mut plan = Plan { wanted: BTreeMap::new(), left: 0 };
@@ -274,7 +277,8 @@ impl Plan {
     /// The files to merge in these folders, a list a folder.
     fn partitions(&self, lake: &Lake, folders: &HashSet<&str>) -> Result<Vec<Vec<DataFile>>> {
         let mut partitions: BTreeMap<String, Vec<DataFile>> = BTreeMap::new();
-        for file in lake.files()? {
+        let columns = lake.partitioning().names();
+        for file in lake.files()?.filter(|file| layout::is_data_file(&file.path, &columns)) {
             let folder = layout::folder(&file.partition);
             let wanted = self.wanted.get(&folder).filter(|_| folders.contains(folder.as_str()));
             if wanted.is_some_and(|wanted| file.size <= wanted.up_to_bytes) {

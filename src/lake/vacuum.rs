@@ -128,17 +128,7 @@ impl Kind {
                 _ => None,
             };
         }
-        let steps: Vec<&str> = folder.split('/').collect();
-        let is_partition = steps.len() == partitioning.len()
-            && steps.iter().zip(partitioning).all(|(step, column)| {
-                step.strip_prefix(column.as_str()).is_some_and(|value| value.starts_with('='))
-            });
-        let (hash, number) = name.strip_prefix("part-")?.strip_suffix(".parquet")?.split_once('-')?;
-        let is_part = hash.len() == 32
-            && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
-            && number.len() >= 5
-            && number.bytes().all(|byte| byte.is_ascii_digit());
-        (is_partition && is_part).then_some(Kind::Data)
+        layout::is_data_file(path, partitioning).then_some(Kind::Data)
     }
 }
 
