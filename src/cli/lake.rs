@@ -39,7 +39,7 @@ impl LakeArgs {
 pub struct MemoryArgs {
     /// Use about this much memory
     ///
-    /// A query spills to temporary files what does not fit. Compaction merges fewer files at once.
+    /// What does not fit is spilled to temporary files by a query, and merged in smaller parts by a compaction.
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = parse_size, display_order = 700)]
     pub memory: u64,
 }

@@ -526,3 +526,129 @@ fn still_active(lake: &Lake, files: &[DataFile]) -> Result<HashSet<String>> {
     let asked: HashSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
     Ok(lake.files()?.map(|file| file.path).filter(|path| asked.contains(path.as_str())).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    /// The files that are merged of those with these sizes in MiB, where the target is 256 MiB.
+    fn merged(sizes: &[u64]) -> usize {
+        let mut sizes: Vec<u64> = sizes.iter().map(|size| size * MIB).collect();
+        let count = sizes.len();
+        match largest_to_merge(&mut sizes, 256 * MIB) {
+            Some(largest) => {
+                assert!(sizes.len() <= count && sizes.iter().all(|&size| size <= largest));
+                sizes.len()
+            }
+            None => 0,
+        }
+    }
+
+    #[test]
+    fn what_is_merged_is_worth_it() {
+        for (sizes, files) in [
+            (&[][..], 0),
+            (&[1], 0),
+            (&[1, 1], 2),
+            (&[8; 130], 130),
+            // Large enough.
+            (&[128, 300, 128], 0),
+            (&[128, 1, 1], 2),
+            // As many come out as went in.
+            (&[127, 127, 127], 3),
+            (&[127, 127], 2),
+            // A large file is not rewritten for a small one, but is for enough of them.
+            (&[100, 1], 0),
+            (&[100, 1, 1], 2),
+            (&[100, 20], 0),
+            (&[100, 25], 2),
+            (&[100, 13, 13], 3),
+            (&[100, 100, 1], 3),
+            // A small one always is.
+            (&[16, 1], 2),
+            (&[17, 1], 0),
+        ] {
+            assert_eq!(merged(sizes), files, "{sizes:?}");
+        }
+        assert_eq!(largest_to_merge(&mut vec![2, 2, 2], 4), None);
+        assert_eq!(largest_to_merge(&mut vec![0, 0], 4), Some(0));
+    }
+
+    #[test]
+    fn a_late_file_a_day_rewrites_little() {
+        // A day's large file, and every night a file of 1 MiB that comes late.
+        let mut sizes = vec![120 * MIB];
+        let mut rewritten = 0;
+        for _ in 0..30 {
+            sizes.push(MIB);
+            let mut chosen = sizes.clone();
+            if let Some(largest) = largest_to_merge(&mut chosen, 256 * MIB) {
+                let sum = chosen.iter().sum();
+                rewritten += sum;
+                sizes.retain(|&size| size > largest);
+                sizes.push(sum);
+            }
+            assert!(sizes.len() <= 4, "{sizes:?}");
+        }
+        assert!(rewritten < 600 * MIB, "{} MiB", rewritten / MIB);
+    }
+
+    fn input(number: usize, bounds: Option<(&str, &str)>, memory_bytes: u64) -> Input {
+        let stats = bounds.map_or("{}".to_owned(), |(least, most)| {
+            format!(r#"{{"minValues":{{"account":"{least}"}},"maxValues":{{"account":"{most}"}},"nullCount":{{"account":0}}}}"#)
+        });
+        let file = DataFile { path: format!("{number}"), size: 1, rows: 1, partition: Vec::new(), stats };
+        Input::of(file, memory_bytes)
+    }
+
+    #[test]
+    fn what_is_open_at_a_time_fits_the_budget() {
+        let grouped = |bounds: &[Option<(&str, &str)>], budget: u64| -> Vec<usize> {
+            let inputs =
+                bounds.iter().enumerate().map(|(number, bounds)| input(number, *bounds, 10)).collect();
+            groups(inputs, budget).iter().map(Vec::len).collect()
+        };
+        let apart = [Some(("d", "e")), Some(("a", "b")), Some(("c", "c"))];
+        assert_eq!(grouped(&apart, 10), [3], "one is open at a time");
+        let touching = [Some(("a", "b")), Some(("b", "c")), Some(("c", "d"))];
+        assert_eq!((grouped(&touching, 20), grouped(&touching, 10)), (vec![3], vec![2, 1]));
+        // Two at least, whatever the budget: else nothing would ever be merged.
+        let all = [Some(("a", "z")); 7];
+        assert_eq!(
+            (grouped(&all, 1), grouped(&all, 35), grouped(&all, 70)),
+            (vec![2, 2, 2, 1], vec![3, 3, 1], vec![7])
+        );
+        assert_eq!(grouped(&[None; 5], 20), [2, 2, 1]);
+        assert_eq!(grouped(&[], 20), [0; 0]);
+    }
+
+    #[test]
+    fn jobs_are_as_many_as_memory_allows() {
+        let options = |memory_mib: u64, jobs: usize| Options {
+            first_day: None,
+            last_day: None,
+            target_bytes: 256 * MIB,
+            memory_bytes: memory_mib * MIB,
+            jobs,
+            dry_run: false,
+            run_id: String::new(),
+        };
+        for (memory_mib, wanted, given) in
+            [(1024, 1, 1), (1024, 2, 2), (1024, 8, 2), (8192, 8, 8), (600, 8, 1)]
+        {
+            assert_eq!(jobs(&options(memory_mib, wanted)).unwrap(), given, "{memory_mib} MiB, {wanted} jobs");
+        }
+        assert!(jobs(&options(500, 1)).is_err());
+    }
+
+    #[test]
+    fn rows_are_shared_out_whole() {
+        for (rows, parts) in [(0, 1), (10, 3), (2, 5), (u64::MAX, 7)] {
+            let sum: u64 =
+                (0..parts).map(|part| share(rows, part + 1, parts) - share(rows, part, parts)).sum();
+            assert_eq!(sum, rows);
+        }
+    }
+}

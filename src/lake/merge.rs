@@ -95,6 +95,15 @@ impl Input {
     }
 }
 
+#[cfg(test)]
+impl Input {
+    /// A file that is not looked at.
+    pub fn of(file: DataFile, memory_bytes: u64) -> Input {
+        let (least, most) = bounds(&file, "account");
+        Input { file, with_values: Vec::new(), memory_bytes, least, most }
+    }
+}
+
 /// The column whose bounds say which files overlap: the first that the rows of a partition are sorted by and that is
 /// not the same in all of them.
 pub(super) fn merge_column(partitioning: &layout::Partitioning) -> &'static str {
