@@ -36,6 +36,9 @@ use crate::store::Location;
 /// Memory of a job beside its inputs and the file that it makes: a row group, and what the encoder keeps.
 const JOB_BYTES: u64 = 96 << 20;
 
+/// Rows decoded at once of each file: where memory is not enough for the first number, the second is taken.
+const BATCH_ROWS: [usize; 2] = [1024, 192];
+
 /// Descriptions of files read at once.
 const SURVEYS: usize = 16;
 
@@ -119,7 +122,7 @@ pub struct Report {
 pub async fn run(mut lake: Lake, options: &Options) -> Result<Report> {
     let clock = Instant::now();
     let jobs = jobs(options)?;
-    let budget = options.memory_bytes / jobs as u64 - room(options.target_bytes);
+    let job_bytes = options.memory_bytes / jobs as u64;
     let mut report = Report {
         lake: lake.location().url.clone(),
         run_id: options.run_id.clone(),
@@ -149,7 +152,7 @@ pub async fn run(mut lake: Lake, options: &Options) -> Result<Report> {
             let partitioning = lake.partitioning().clone();
             let mut merges = stream::iter(partitions)
                 .map(|files| {
-                    compacted_partition(&location, &partitioning, files, options.target_bytes, budget)
+                    compacted_partition(&location, &partitioning, files, options.target_bytes, job_bytes)
                 })
                 .buffered(jobs);
             let mut pending = Vec::new();
@@ -318,16 +321,24 @@ async fn compacted_partition(
     partitioning: &Partitioning,
     files: Vec<DataFile>,
     target_bytes: u64,
-    budget: u64,
+    job_bytes: u64,
 ) -> Result<Vec<Merged>> {
+    let bytes: u64 = files.iter().map(|file| file.size).sum();
+    let budget = job_bytes.saturating_sub(room(target_bytes.min(bytes)));
     let column = merge_column(partitioning);
     let surveys = files.into_iter().map(|file| Input::survey(location, file, column));
     let inputs: Vec<Input> = stream::iter(surveys).buffered(SURVEYS).try_collect().await?;
     let mut merged = Vec::new();
-    for group in groups(inputs, budget) {
+    let [many, few] = BATCH_ROWS;
+    let (mut batch_rows, mut all) = (many, groups(inputs, budget, many));
+    if all.len() > 1 {
+        (batch_rows, all) = (few, groups(all.concat(), budget, few));
+    }
+    for group in all {
         let bytes = group.iter().map(|input| input.file.size).sum();
-        if group.len() as u64 > outputs(bytes, target_bytes) {
-            merged.push(merged_group(location, partitioning, group, outputs(bytes, target_bytes)).await?);
+        let parts = outputs(bytes, target_bytes);
+        if group.len() as u64 > parts {
+            merged.push(merged_group(location, partitioning, group, batch_rows, parts).await?);
         }
     }
     Ok(merged)
@@ -335,15 +346,15 @@ async fn compacted_partition(
 
 /// Packs inputs such that those of a group that are open at the same time have room together. In the order of their
 /// lower bounds, so that what a group's files hold is near each other, and few of them are open at a time.
-fn groups(mut inputs: Vec<Input>, budget: u64) -> Vec<Vec<Input>> {
+fn groups(mut inputs: Vec<Input>, budget: u64, batch_rows: usize) -> Vec<Vec<Input>> {
     inputs.sort_by(|left, right| (&left.least, &left.file.path).cmp(&(&right.least, &right.file.path)));
     let mut groups: Vec<Vec<Input>> = Vec::new();
     let mut open: Vec<(Option<String>, u64)> = Vec::new();
     for input in inputs {
         // Of `most`, none is no bound at all.
         open.retain(|(most, _)| most.is_none() || input.least.is_none() || *most >= input.least);
-        let needed = open.iter().map(|(_, bytes)| bytes).sum::<u64>() + input.memory_bytes;
-        let this = (input.most.clone(), input.memory_bytes);
+        let this = (input.most.clone(), input.memory_bytes(batch_rows as u64));
+        let needed = open.iter().map(|(_, bytes)| bytes).sum::<u64>() + this.1;
         match groups.last_mut() {
             Some(group) if needed <= budget || group.len() == 1 => group.push(input),
             _ => {
@@ -368,6 +379,7 @@ async fn merged_group(
     location: &Location,
     partitioning: &Partitioning,
     inputs: Vec<Input>,
+    batch_rows: usize,
     parts: u64,
 ) -> Result<Merged> {
     let removes: Vec<DataFile> = inputs.iter().map(|input| input.file.clone()).collect();
@@ -378,7 +390,9 @@ async fn merged_group(
     let work = {
         let (location, partitioning, runtime) = (location.clone(), partitioning.clone(), Handle::current());
         move || {
-            let merged = write_parts(&location, &partitioning, inputs, parts, runtime, &send_put);
+            let merge =
+                Merge::new(&location, merge_column(&partitioning), inputs.clone(), batch_rows, runtime);
+            let merged = merge.and_then(|merge| write_parts(&partitioning, &inputs, merge, parts, &send_put));
             drop(send_put);
             // Nobody waits any more where the run was ended.
             send_done.send(merged).ok();
@@ -399,11 +413,10 @@ async fn merged_group(
 /// Writes the rows of `inputs` into so many files of about as many rows each. A file is put before the next is made: one
 /// is in memory.
 fn write_parts(
-    location: &Location,
     partitioning: &Partitioning,
-    inputs: Vec<Input>,
+    inputs: &[Input],
+    mut merge: Merge,
     parts: u64,
-    runtime: Handle,
     out: &mpsc::Sender<Put>,
 ) -> Result<Vec<DataFile>> {
     let stopped = || Error::failed("the merge was stopped");
@@ -417,7 +430,6 @@ fn write_parts(
     let named_by = paths
         .iter()
         .fold(Sha256::new_with_prefix("compact"), |hash, path| hash.chain_update([0]).chain_update(path));
-    let mut merge = Merge::new(location, merge_column(partitioning), inputs, runtime)?;
     let mut files = Vec::new();
     for part in 0..parts {
         let rows = share(rows, part + 1, parts) - share(rows, part, parts);
@@ -599,8 +611,8 @@ mod tests {
         let stats = bounds.map_or("{}".to_owned(), |(least, most)| {
             format!(r#"{{"minValues":{{"account":"{least}"}},"maxValues":{{"account":"{most}"}},"nullCount":{{"account":0}}}}"#)
         });
-        let file = DataFile { path: format!("{number}"), size: 1, rows: 1, partition: Vec::new(), stats };
-        Input::of(file, memory_bytes)
+        let file = DataFile { path: format!("{number}"), size: 1, rows: 4, partition: Vec::new(), stats };
+        Input::of(file, memory_bytes - 6, 1)
     }
 
     #[test]
@@ -608,7 +620,7 @@ mod tests {
         let grouped = |bounds: &[Option<(&str, &str)>], budget: u64| -> Vec<usize> {
             let inputs =
                 bounds.iter().enumerate().map(|(number, bounds)| input(number, *bounds, 10)).collect();
-            groups(inputs, budget).iter().map(Vec::len).collect()
+            groups(inputs, budget, 2).iter().map(Vec::len).collect()
         };
         let apart = [Some(("d", "e")), Some(("a", "b")), Some(("c", "c"))];
         assert_eq!(grouped(&apart, 10), [3], "one is open at a time");

@@ -40,9 +40,6 @@ use crate::error::{Context, Error, Result};
 use crate::schema::{arrow_schema, known};
 use crate::store::{self, Location};
 
-/// Rows decoded at once of each file.
-const BATCH_ROWS: usize = 1024;
-
 /// A file up to this size is read by one request.
 const READ_WHOLE_BYTES: u64 = 8 << 20;
 
@@ -64,8 +61,10 @@ pub(super) struct Input {
     pub file: DataFile,
     /// The columns of the schema that have a value in some row.
     with_values: Vec<bool>,
-    /// Memory that merging it takes, about.
-    pub memory_bytes: u64,
+    /// Memory that it takes while it is open, about, beside the rows that are decoded.
+    fixed_bytes: u64,
+    /// Memory of a decoded row.
+    row_bytes: u64,
     /// A bound of the merge column from below; `None` where it is not known, or there are nulls.
     pub least: Option<String>,
     /// The same from above.
@@ -89,18 +88,24 @@ impl Input {
             );
         }
         let with_values = with_values(&metadata);
-        let memory_bytes = memory_bytes(&file, &metadata, &with_values);
+        let (fixed_bytes, row_bytes) = memory(&file, &metadata, &with_values);
         let (least, most) = bounds(&file, column);
-        Ok(Input { file, with_values, memory_bytes, least, most })
+        Ok(Input { file, with_values, fixed_bytes, row_bytes, least, most })
+    }
+
+    /// Memory that it takes while it is open, about, where so many rows are decoded at once: some are being merged, some
+    /// wait for that, and some are being decoded.
+    pub fn memory_bytes(&self, batch_rows: u64) -> u64 {
+        self.fixed_bytes + 3 * batch_rows.min(self.file.rows) * self.row_bytes
     }
 }
 
 #[cfg(test)]
 impl Input {
     /// A file that is not looked at.
-    pub fn of(file: DataFile, memory_bytes: u64) -> Input {
+    pub fn of(file: DataFile, fixed_bytes: u64, row_bytes: u64) -> Input {
         let (least, most) = bounds(&file, "account");
-        Input { file, with_values: Vec::new(), memory_bytes, least, most }
+        Input { file, with_values: Vec::new(), fixed_bytes, row_bytes, least, most }
     }
 }
 
@@ -136,8 +141,8 @@ fn with_values(metadata: &ParquetMetaData) -> Vec<bool> {
     with_values
 }
 
-/// An estimate, rather too high: the largest row group as stored, a page of every column, and batches on their way.
-fn memory_bytes(file: &DataFile, metadata: &ParquetMetaData, with_values: &[bool]) -> u64 {
+/// An estimate, rather too high: the largest row group as stored and a page of every column; and a decoded row.
+fn memory(file: &DataFile, metadata: &ParquetMetaData, with_values: &[bool]) -> (u64, u64) {
     let number = |number: i64| u64::try_from(number).unwrap_or_default();
     let columns = with_values.iter().filter(|&&has| has).count() as u64;
     let (mut stored, mut pages, mut row) = (0, 0, 0);
@@ -150,9 +155,8 @@ fn memory_bytes(file: &DataFile, metadata: &ParquetMetaData, with_values: &[bool
     if file.size <= READ_WHOLE_BYTES {
         stored = file.size;
     }
-    // A text takes 16 bytes beside its own, and repeated ones are whole in a batch's keys at most.
-    let batch = (BATCH_ROWS as u64).min(file.rows) * (columns * 16 + 2 * row + 256);
-    (256 << 10) + stored + pages + 3 * batch
+    // A text takes 16 bytes beside its own.
+    ((256 << 10) + stored + pages, columns * 16 + 2 * row + 256)
 }
 
 /// What to read of a file: all of it at once, or ranges.
@@ -227,6 +231,7 @@ async fn read(
     location: Location,
     file: DataFile,
     with_values: Vec<bool>,
+    batch_rows: usize,
     out: mpsc::Sender<Result<RecordBatch>>,
 ) {
     let reading = || format!("reading {}{}", location.url, file.path);
@@ -259,7 +264,7 @@ async fn read(
         let mask = ProjectionMask::roots(read_as.parquet_schema(), columns.collect::<Vec<_>>());
         let mut batches = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, read_as)
             .with_projection(mask)
-            .with_batch_size(BATCH_ROWS)
+            .with_batch_size(batch_rows)
             .build()
             .context(reading)?;
         while let Some(batch) = batches.next().await {
@@ -426,6 +431,7 @@ impl Open {
 /// The rows of several files, in order. Not for a thread of the runtime: it waits for them.
 pub(super) struct Merge {
     location: Location,
+    batch_rows: usize,
     runtime: Handle,
     order: Order,
     merge_column: usize,
@@ -438,8 +444,15 @@ pub(super) struct Merge {
 }
 
 impl Merge {
-    /// Reads on `runtime`. The order of `inputs` decides between rows that are equal in everything they are sorted by.
-    pub fn new(location: &Location, column: &str, inputs: Vec<Input>, runtime: Handle) -> Result<Merge> {
+    /// Reads on `runtime`, so many rows of a file at once. The order of the paths decides between rows that are equal in
+    /// everything they are sorted by.
+    pub fn new(
+        location: &Location,
+        column: &str,
+        inputs: Vec<Input>,
+        batch_rows: usize,
+        runtime: Handle,
+    ) -> Result<Merge> {
         let schema = arrow_schema();
         let merge_column = schema.index_of(column).context(|| "comparing rows".into())?;
         let mut with_values = vec![false; schema.fields().len()];
@@ -455,6 +468,7 @@ impl Merge {
         waiting.sort_by(|left, right| (&left.least, &left.file.path).cmp(&(&right.least, &right.file.path)));
         Ok(Merge {
             location: location.clone(),
+            batch_rows,
             runtime,
             order: Order::new()?,
             merge_column,
@@ -546,7 +560,7 @@ impl Merge {
     fn open(&mut self, input: Input) -> Result<()> {
         let url = format!("{}{}", self.location.url, input.file.path);
         let (send, batches) = mpsc::channel(1);
-        self.runtime.spawn(read(self.location.clone(), input.file, input.with_values, send));
+        self.runtime.spawn(read(self.location.clone(), input.file, input.with_values, self.batch_rows, send));
         let mut open = Open { url, batches, held: Vec::new(), last: None, current: None, at: 0, slot: None };
         let has_rows = open.advance(&self.order)?;
         self.open.push(open);
