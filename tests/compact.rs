@@ -15,7 +15,7 @@ use trailhouse::lake::snapshot::Lake;
 use trailhouse::store::Location;
 
 use crate::support::command::TestEnv;
-use crate::support::rows::{MARCH, TestRow, add, at, batch, contents, file, open, rows};
+use crate::support::rows::{MARCH, TestRow, add, at, batch, contents, file, open, rows, try_add};
 use crate::support::s3::S3Server;
 use crate::support::trail::{A, B, Trail, event, gzip, key, records_of};
 
@@ -229,6 +229,66 @@ async fn what_a_file_of_an_older_schema_lacks_is_null() {
     let merged = &merged["event_date=2026-03-01"][0];
     assert_sorted(merged);
     assert_eq!(merged.iter().filter(|row| field(row, "request_parameters").is_some()).count(), 10);
+}
+
+#[tokio::test]
+async fn ties_that_outlast_a_batch_are_put_in_order() {
+    let by = Partitioning::default();
+    let location = empty_lake(&by).await;
+    let mut files = Vec::new();
+    for (number, of_a_time) in [700, 3_000, 1].into_iter().enumerate() {
+        let mut rows = some_rows(0, 3_000);
+        for (at, row) in rows.iter_mut().enumerate() {
+            row.account = text(A);
+            row.time = Some(MARCH + (at / of_a_time) as i64 * 1_000_000);
+            // As if the ids were in no order.
+            row.id = text(format!("{:05}-{number}", at * 7_919 % 3_000));
+        }
+        files.push(file(&location, &by, DAY, &rows).await);
+    }
+    add(&location, files, "all").await;
+    let report = compacted(&location, &options()).await;
+    assert_eq!((report.files.removed, report.files.added, report.rows), (3, 1, 9_000));
+    assert_sorted(&contents(&open(&location).await).await["event_date=2026-03-01"][0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_and_writers_beside_it_see_whole_states() {
+    const FILES: usize = 12;
+    let by = Partitioning::default();
+    let location = empty_lake(&by).await;
+    let files: Vec<Vec<TestRow>> = (0..FILES as i64).map(|number| some_rows(number * 10, 10)).collect();
+    let writing = async {
+        for rows in &files {
+            let file = file(&location, &by, DAY, rows).await;
+            while !try_add(&location, vec![file.clone()]).await {
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    let compacting = async {
+        let mut merged = 0;
+        while open(&location).await.files().unwrap().map(|file| file.rows).sum::<u64>() < 10 * FILES as u64 {
+            merged += run(open(&location).await, &options()).await.unwrap().commits;
+        }
+        merged
+    };
+    let reading = async {
+        let mut seen = 0;
+        while seen < 10 * FILES {
+            let rows: Vec<String> = rows(&open(&location).await).await.into_values().flatten().collect();
+            let mut distinct = rows.clone();
+            distinct.dedup();
+            assert_eq!(rows.len(), distinct.len(), "a row is there twice");
+            assert!(rows.len() % 10 == 0 && rows.len() >= seen, "{} after {seen}", rows.len());
+            seen = rows.len();
+        }
+    };
+    let ((), merged, ()) = futures::join!(writing, compacting, reading);
+    run(open(&location).await, &options()).await.unwrap();
+    let lake = open(&location).await;
+    assert_eq!(lake.files().unwrap().count(), 1);
+    assert_eq!(rows(&lake).await["event_date=2026-03-01"].len(), 10 * FILES, "after {merged} merges");
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use crate::lake::compact::{self, Options, Report};
 /// changes; readers see either the old files or the new ones, and conversions may go on meanwhile.
 ///
 /// Files of half the target size or more are left alone, and so is a large file that little would join. The old files
-/// remain in the lake until it is vacuumed.
+/// remain in the lake until it is vacuumed; readers that list its files instead of reading the table see both until then.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct CompactArgs {

@@ -90,21 +90,23 @@ pub async fn file(location: &Location, by: &Partitioning, day: Option<&str>, row
     file
 }
 
-/// Commits what a conversion would.
-pub async fn add(location: &Location, files: Vec<DataFile>, entry: &str) -> u64 {
-    let lake = Lake::open(location).await.unwrap().unwrap();
-    let entry = Entry { url: format!("s3://trail/{entry}"), ..Entry::default() };
-    let change = Change { adds: files, entries: vec![entry], ..Change::default() };
-    let about = About {
-        purpose: Purpose::Convert,
-        run_id: format!("run {}", lake.version()),
-        time: Utc::now(),
-        counts: BTreeMap::new(),
-    };
-    match commit(&lake, &change, &about).await.unwrap() {
-        Outcome::Committed { version } => version,
-        Outcome::Conflict { .. } => panic!("somebody else has committed"),
-    }
+/// Commits what a conversion would: these files, and an object with this name.
+pub async fn add(location: &Location, files: Vec<DataFile>, entry: &str) {
+    let entries = vec![Entry { url: format!("s3://trail/{entry}"), ..Entry::default() }];
+    let change = Change { adds: files, entries, ..Change::default() };
+    assert!(commit_it(location, &change).await, "somebody else has committed");
+}
+
+/// Commits files; false where somebody else was faster.
+pub async fn try_add(location: &Location, files: Vec<DataFile>) -> bool {
+    commit_it(location, &Change { adds: files, ..Change::default() }).await
+}
+
+async fn commit_it(location: &Location, change: &Change) -> bool {
+    let lake = open(location).await;
+    let run_id = format!("run {}", lake.version());
+    let about = About { purpose: Purpose::Convert, run_id, time: Utc::now(), counts: BTreeMap::new() };
+    matches!(commit(&lake, change, &about).await.unwrap(), Outcome::Committed { .. })
 }
 
 pub async fn open(location: &Location) -> Lake {
