@@ -181,7 +181,7 @@ pub async fn run(lake: &Lake, options: &Options) -> Result<Report> {
     let log_folder = layout::object(location, super::snapshot::LOG_FOLDER)?;
     let root = &location.prefix;
     let (mut kept, mut others) = (Files::default(), Files::default());
-    let decide = |meta: ObjectMeta| -> Option<(Kind, ObjectMeta)> {
+    let mut decide = |meta: ObjectMeta| -> Option<(Kind, ObjectMeta)> {
         if meta.location.prefix_matches(&log_folder) {
             return None;
         }
@@ -195,7 +195,6 @@ pub async fn run(lake: &Lake, options: &Options) -> Result<Report> {
         }
         None
     };
-    let mut decide = decide;
     // What is listed is deleted at once, and not at the end: the longer it takes, the likelier somebody takes it up again.
     let mut chunks = location
         .store
