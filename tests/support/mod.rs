@@ -2,7 +2,9 @@
 
 pub mod command;
 pub mod envelope;
+pub mod faulty;
 pub mod json;
 pub mod lake;
+pub mod rows;
 pub mod s3;
 pub mod trail;
