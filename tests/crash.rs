@@ -56,7 +56,8 @@ impl Upkeep {
     }
 }
 
-/// Eight commits over two days, so that the next one makes a checkpoint; and some files that nothing refers to.
+/// Eight commits, so that the next one makes a checkpoint: the first with files of two days, the others with objects that had
+/// no events. And a file that nothing refers to.
 async fn build(location: &Location) {
     let by = Partitioning::default();
     Lake::create(location, &by).await.unwrap();
@@ -64,12 +65,10 @@ async fn build(location: &Location) {
         let day = if number % 2 == 0 { "2026-03-01" } else { "2026-03-02" };
         let row = |record: i64| TestRow { time: Some(MARCH + record), record, ..TestRow::default() };
         let rows: Vec<TestRow> = (0..5).map(|at| row(at * 9 + number)).collect();
-        let file = file(location, &by, Some(day), &rows).await;
-        if number < 7 {
-            add(location, vec![file], &format!("object {number}")).await;
-        }
+        let files = if number < 4 { vec![file(location, &by, Some(day), &rows).await] } else { vec![] };
+        add(location, files, &format!("object {number}")).await;
     }
-    add(location, vec![], "the last object").await;
+    file(location, &by, Some("2026-03-02"), &[TestRow::default()]).await;
 }
 
 /// Rows in their files' order, and what else there is. Of the table's versions the number, not the content.
