@@ -8,6 +8,9 @@ mod support;
 /// Bad input and bad days: what is lost, what is said, and the exit code.
 mod bad_days;
 
+/// Random histories of deliveries and runs: the books balance.
+mod books;
+
 /// `trailhouse convert`: what it finds, keeps and says.
 mod convert;
 
@@ -16,6 +19,9 @@ mod cli;
 
 /// `trailhouse compact`: the same rows in fewer files, whoever else is at work.
 mod compact;
+
+/// A run that dies and is run again: nothing is lost or doubled.
+mod resume;
 
 /// Real records, where `TRAILHOUSE_CORPUS` names a folder of them: all of them come back.
 mod corpus;
@@ -32,6 +38,9 @@ mod envelopes;
 /// `trailhouse expire`: which days go, and that they stay gone.
 mod expire;
 
+/// A store that fails: nothing is lost or doubled.
+mod faults;
+
 /// Every column of the documented examples.
 mod golden;
 
@@ -43,6 +52,9 @@ mod hostile;
 
 /// Who acted: the three questions of the AWS documentation.
 mod identity;
+
+/// Several runs at once: every event once.
+mod races;
 
 /// Every record comes back equal, or is rejected with a reason.
 mod roundtrip;

@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::known::Partly;
+use super::known::{Filters, Partly};
 use super::report::{Note, Records};
 use super::turns::{Turn, Turns};
 use super::workers::Workers;
@@ -373,25 +373,23 @@ impl<'a> Worker<'a> {
             records_before: object.part.as_ref().map_or(0, |part| part.record - 1),
         };
         let limit = usize::try_from(settings.max_object_bytes).unwrap_or(usize::MAX);
-        // What the key says was decided when listing; only what it does not say is decided here.
         let filters = &settings.filters;
-        let mut unwanted = 0;
+        let before = object.before.as_ref().map_or(&[][..], |before| &before.filters);
+        let (mut unwanted, mut earlier) = (0, 0);
         let keep = |row: &Candidate<'_>| {
-            let account = object.account.is_some()
-                || filters.accounts.is_empty()
-                || row.account.is_some_and(|account| filters.accounts.contains(account));
-            let region = object.region.is_some()
-                || filters.regions.is_empty()
-                || row.region.is_some_and(|region| filters.regions.contains(region));
-            let time = row.time.is_none_or(|time| {
-                filters.since.is_none_or(|since| time >= since)
-                    && filters.until.is_none_or(|until| time < until)
-            });
-            let wanted = account && region && time;
-            unwanted += u64::from(!wanted);
+            let wanted_by =
+                |filters: &Filters| filters.want(row, object.account.is_some(), object.region.is_some());
+            let wanted = wanted_by(filters);
             let day = row.time.map(day).or(source.day);
-            let expired = settings.expired_before.zip(day).is_some_and(|(first, day)| day < first);
-            wanted && !expired
+            if settings.expired_before.zip(day).is_some_and(|(first, day)| day < first) {
+                unwanted += u64::from(!wanted);
+                return false;
+            }
+            // What a run before has wanted it has converted.
+            let is_earlier = before.iter().any(wanted_by);
+            earlier += u64::from(is_earlier);
+            unwanted += u64::from(!wanted && !is_earlier);
+            wanted && !is_earlier
         };
         let outcome = self.chunk.object(data, &source, limit, &mut { keep });
         let report = &mut self.report;
@@ -419,7 +417,6 @@ impl<'a> Worker<'a> {
             if unwanted > 0 { Verdict::Partly } else { Verdict::Converted }
         };
         let filter = if unwanted > 0 {
-            let before = object.before.as_ref().map_or(&[][..], |before| &before.filters);
             let filters = serde_json::to_string(&filters.beside(before));
             Some(filters.context(|| "writing filters".into())?)
         } else {
@@ -428,7 +425,8 @@ impl<'a> Worker<'a> {
         let trailer = trailer(data);
         report.records.found += outcome.records;
         report.records.rows += outcome.rows;
-        report.records.filtered += outcome.filtered;
+        report.records.duplicates += earlier;
+        report.records.filtered += outcome.filtered - earlier;
         report.records.rejected += outcome.rejected;
         self.in_chunk.push((report.entries.len(), object.before.as_ref()));
         report.entries.push(Entry {
@@ -443,8 +441,8 @@ impl<'a> Worker<'a> {
             verdict,
             records: outcome.records,
             rows: outcome.rows,
-            duplicates: 0,
-            filtered: outcome.filtered,
+            duplicates: earlier,
+            filtered: outcome.filtered - earlier,
             conflicts: 0,
             rejected: outcome.rejected,
             gzip_crc32: trailer.map(|(crc32, _)| crc32),
@@ -460,6 +458,10 @@ impl<'a> Worker<'a> {
             tracing::info!(object = %object.url, record, byte, reason = %reject.reason, "rejected");
             let note = Note { object: object.url.clone(), record, byte, reason: reject.reason.clone() };
             keep_note(&mut self.report.rejected, note, &mut self.report.notes_omitted);
+            if object.before.is_some() {
+                // The run before has kept it.
+                continue;
+            }
             self.rejected_bytes += reject.data.len() + object.url.len() + reject.reason.len();
             self.rejected.push(Rejected {
                 object: object.url.clone(),
@@ -491,13 +493,7 @@ impl<'a> Worker<'a> {
                 if let Some(turn) = &place.turn {
                     turn.wait();
                 }
-                for group in &mut groups {
-                    let (keys, span) = copies::keys(group)?;
-                    let looking = copies::leave_out(lookup, group, &keys, &span, tally);
-                    let fewer = place.runtime.block_on(looking)?;
-                    let (keys, span) = if fewer { copies::keys(group)? } else { (keys, span) };
-                    arrivals.push((group.rows() > 0).then(|| lookup.announce(span, keys)));
-                }
+                arrivals = place.runtime.block_on(copies::leave_out(lookup, &mut groups, tally))?;
             }
             if is_last {
                 place.turn = None;
@@ -536,10 +532,11 @@ impl<'a> Worker<'a> {
             records.rows -= duplicates;
             records.duplicates += duplicates;
             self.report.conflicts += conflicts;
-            // Rows that an earlier run made of this object are found as copies; in the ledger they are its rows.
-            let earlier = before.map_or(0, |before| before.rows).min(duplicates);
+            // Rows that an earlier run made of this object are copies for this one; in the ledger they are its rows.
+            let copies = entry.duplicates + duplicates;
+            let earlier = before.map_or(0, |before| before.rows).min(copies);
             entry.rows = entry.rows - duplicates + earlier;
-            entry.duplicates = duplicates - earlier;
+            entry.duplicates = copies - earlier;
             entry.conflicts = conflicts + before.map_or(0, |before| before.conflicts);
         }
         Ok(())

@@ -1,17 +1,20 @@
 //! A store that fails when it is told to, around any other.
 
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
+    CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
 };
+use tokio::sync::Semaphore;
 
 /// What goes wrong, and when. Operations are counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +27,20 @@ pub enum Fault {
     FailRequest(usize),
     /// The put with this number is done, and answered by an error.
     LoseAnswer(usize),
+    /// The put with this number is done, and answered as a client is that asks again: it is there already.
+    RepeatPut(usize),
+    /// This many requests from this one on fail.
+    FailSome(usize, usize),
+    /// The request with this number, if it is a GET, ends in the middle of its body: with an error, or without one.
+    CutBody { request: usize, silently: bool },
+    /// The request with this number, if it is a GET, finds nothing.
+    Vanish(usize),
+    /// GETs of objects whose path ends so find nothing.
+    Lose(&'static str),
+    /// The mutating operation with this number waits for [`Faulty::release`].
+    WaitAt(usize),
+    /// The request with this number, if it is a listing, fails after half of what it lists.
+    CutListing(usize),
 }
 
 /// The store; clones share everything.
@@ -33,26 +50,59 @@ pub struct Faulty {
     state: Arc<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     faults: Mutex<Vec<Fault>>,
     mutations: AtomicUsize,
     requests: AtomicUsize,
     puts: AtomicUsize,
     dead: AtomicBool,
+    /// Up to how many milliseconds an operation waits before it is done.
+    most_wait: AtomicUsize,
+    waiting: Semaphore,
+    released: Semaphore,
 }
 
 /// What to do about an operation.
 enum Verdict {
     Do,
     DoAndFail,
+    DoAndRepeat,
     Fail,
+    Cut { silently: bool },
+    Vanish,
+    Wait,
 }
 
 impl Faulty {
     pub fn new(inner: Arc<dyn ObjectStore>, faults: &[Fault]) -> Faulty {
-        let state = State { faults: Mutex::new(faults.to_vec()), ..State::default() };
+        let state = State {
+            faults: Mutex::new(faults.to_vec()),
+            mutations: AtomicUsize::new(0),
+            requests: AtomicUsize::new(0),
+            puts: AtomicUsize::new(0),
+            dead: AtomicBool::new(false),
+            most_wait: AtomicUsize::new(0),
+            waiting: Semaphore::new(0),
+            released: Semaphore::new(0),
+        };
         Faulty { inner, state: Arc::new(state) }
+    }
+
+    /// Lets every operation wait some milliseconds, up to `most`, so that those of several users mix.
+    pub fn slow(self, most: usize) -> Faulty {
+        self.state.most_wait.store(most, SeqCst);
+        self
+    }
+
+    /// Returns when an operation waits.
+    pub async fn waits(&self) {
+        self.state.waiting.acquire().await.unwrap().forget();
+    }
+
+    /// Lets an operation that waits go on.
+    pub fn release(&self) {
+        self.state.released.add_permits(1);
     }
 
     /// How many operations that change something were asked for.
@@ -96,10 +146,25 @@ impl State {
                 }
                 Fault::FailRequest(at) if request == at => return Verdict::Fail,
                 Fault::LoseAnswer(at) if put == Some(at) => return Verdict::DoAndFail,
+                Fault::RepeatPut(at) if put == Some(at) => return Verdict::DoAndRepeat,
+                Fault::FailSome(from, count) if (from..from + count).contains(&request) => {
+                    return Verdict::Fail;
+                }
+                Fault::CutBody { request: at, silently } if request == at => {
+                    return Verdict::Cut { silently };
+                }
+                Fault::CutListing(at) if request == at => return Verdict::Cut { silently: false },
+                Fault::WaitAt(at) if mutation == Some(at) => return Verdict::Wait,
+                Fault::Vanish(at) if request == at => return Verdict::Vanish,
                 _ => {}
             }
         }
         Verdict::Do
+    }
+
+    fn loses(&self, at: &Path) -> bool {
+        let lost = |fault: &Fault| matches!(fault, Fault::Lose(end) if at.as_ref().ends_with(end));
+        self.faults.lock().unwrap().iter().any(lost)
     }
 
     /// Does an operation, or not, and answers or fails.
@@ -109,16 +174,45 @@ impl State {
         is_put: bool,
         operation: impl Future<Output = Result<T>>,
     ) -> Result<T> {
+        self.wait().await;
         match self.verdict(is_mutation, is_put) {
-            Verdict::Do => operation.await,
+            Verdict::Do | Verdict::Cut { .. } | Verdict::Vanish => operation.await,
             Verdict::DoAndFail => operation.await.and_then(|_| Err(closed())),
+            Verdict::DoAndRepeat => operation.await.and_then(|_| {
+                let source = "it is there already".into();
+                Err(object_store::Error::AlreadyExists { path: "what was put".to_owned(), source })
+            }),
             Verdict::Fail => Err(closed()),
+            Verdict::Wait => {
+                self.waiting.add_permits(1);
+                self.released.acquire().await.unwrap().forget();
+                operation.await
+            }
+        }
+    }
+
+    async fn wait(&self) {
+        let most = self.most_wait.load(SeqCst);
+        if most > 0 {
+            // No two runs of a test wait alike; what they assert holds for every order.
+            let wait = RandomState::new().hash_one(most) % (most as u64 + 1);
+            tokio::time::sleep(Duration::from_millis(wait)).await;
         }
     }
 }
 
 fn closed() -> object_store::Error {
     object_store::Error::Generic { store: "faulty", source: "the connection was closed".into() }
+}
+
+/// The same answer with half of its body.
+async fn cut(answer: GetResult, silently: bool) -> Result<GetResult> {
+    let (meta, range, attributes) = (answer.meta.clone(), answer.range.clone(), answer.attributes.clone());
+    let bytes = answer.bytes().await?;
+    let half = bytes.slice(..bytes.len() / 2);
+    let end = (!silently).then(|| Err(closed()));
+    let payload = GetResultPayload::Stream(futures::stream::iter([Ok(half)].into_iter().chain(end)).boxed());
+    Ok(GetResult { payload, meta, range, attributes })
 }
 
 impl fmt::Display for Faulty {
@@ -143,7 +237,22 @@ impl ObjectStore for Faulty {
     }
 
     async fn get_opts(&self, at: &Path, how: GetOptions) -> Result<GetResult> {
-        self.state.done(false, false, self.inner.get_opts(at, how)).await
+        self.state.wait().await;
+        let is_head = how.head;
+        let mut verdict = self.state.verdict(false, false);
+        if self.state.loses(at) {
+            verdict = Verdict::Vanish;
+        }
+        match verdict {
+            Verdict::Do | Verdict::Wait => self.inner.get_opts(at, how).await,
+            Verdict::Vanish => {
+                let source = "it is gone".into();
+                Err(object_store::Error::NotFound { path: at.to_string(), source })
+            }
+            Verdict::Cut { silently } if !is_head => cut(self.inner.get_opts(at, how).await?, silently).await,
+            Verdict::Cut { .. } => self.inner.get_opts(at, how).await,
+            Verdict::DoAndFail | Verdict::DoAndRepeat | Verdict::Fail => Err(closed()),
+        }
     }
 
     fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
@@ -161,8 +270,19 @@ impl ObjectStore for Faulty {
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         match self.state.verdict(false, false) {
-            Verdict::Do => self.inner.list(prefix),
-            Verdict::DoAndFail | Verdict::Fail => futures::stream::iter([Err(closed())]).boxed(),
+            Verdict::Do | Verdict::Vanish | Verdict::Wait => self.inner.list(prefix),
+            Verdict::Cut { .. } => {
+                let all = self.inner.list(prefix).collect::<Vec<_>>();
+                let half = all.map(|mut all| {
+                    all.truncate(all.len() / 2);
+                    all.push(Err(closed()));
+                    futures::stream::iter(all)
+                });
+                half.flatten_stream().boxed()
+            }
+            Verdict::DoAndFail | Verdict::DoAndRepeat | Verdict::Fail => {
+                futures::stream::iter([Err(closed())]).boxed()
+            }
         }
     }
 

@@ -6,5 +6,6 @@ pub mod faulty;
 pub mod json;
 pub mod lake;
 pub mod rows;
+pub mod runs;
 pub mod s3;
 pub mod trail;
