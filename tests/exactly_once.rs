@@ -261,6 +261,23 @@ fn a_large_run_commits_as_it_goes() {
     assert_eq!(convert(&env, &["--commit-every", "1"]).all(["/commits", "/version"]), [0, 3]);
 }
 
+#[test]
+fn expired_days_do_not_come_back() {
+    let env = TestEnv::new();
+    Trail::grid("").write(env.path("trail"));
+    convert(&env, &[]);
+    env.run(["expire", "lake", "--before", "2026-03-02"]).success();
+    assert_eq!(env.ids("lake").len(), 8);
+    assert_eq!(convert(&env, &["--lookback", "all"]).all(["/records/in", "/objects/known"]), [0, 8]);
+    // A late object with events of an expired day, one of which was there before.
+    let late = [at_noon("late"), event(A, "us-east-1", "2026-03-02T00:00:00Z", "kept"), at_noon("e04")];
+    Trail::default().log(&object(2, "late"), &late).write(env.path("trail"));
+    assert_eq!(convert(&env, &[]).all(RECORDS), [3, 1, 0, 2]);
+    // No filter of the command's, so nothing is left for a run without one.
+    assert_eq!(convert(&env, &["--lookback", "all"]).n("/records/in"), 0);
+    assert_eq!(env.ids("lake").len(), 9);
+}
+
 /// Replays the rejected input of the lake.
 fn replay(env: &TestEnv, more: &[&str], code: i32) -> Report {
     env.run(["replay", "lake", "--json"].iter().chain(more)).code(code).report()
@@ -294,7 +311,7 @@ fn rejected_objects_are_converted_by_a_replay_and_once() {
     assert_eq!(report.all(["/records/in", "/commits", "/objects/rejected"]), [1, 0, 1]);
     assert_eq!(files(), before);
     assert_eq!(convert(&env, &["--lookback", "all"]).all(["/records/in", "/objects/known"]), [0, 4]);
-    env.run(["replay", "nowhere"]).code(2).says(&["there is no lake at"]);
+    env.run(["replay", "nowhere"]).code(1).says(&["there is no lake at"]);
 }
 
 #[test]

@@ -17,17 +17,26 @@ mod convert;
 /// Help, completions, the manual, wrong usage, and what goes to which stream.
 mod cli;
 
+/// `trailhouse compact`: the same rows in fewer files, whoever else is at work.
+mod compact;
+
 /// A run that dies and is run again: nothing is lost or doubled.
 mod resume;
 
 /// Real records, where `TRAILHOUSE_CORPUS` names a folder of them: all of them come back.
 mod corpus;
 
+/// Dying at every step: the next run ends as the uninterrupted one would have.
+mod crash;
+
 /// The rules that the code keeps: who uses whom, what is pure, who prints.
 mod crate_rules;
 
 /// Everything that event JSON comes wrapped in.
 mod envelopes;
+
+/// `trailhouse expire`: which days go, and that they stay gone.
+mod expire;
 
 /// A store that fails: nothing is lost or doubled.
 mod faults;
@@ -64,3 +73,5 @@ mod sql;
 
 /// What a lake holds, and what it does not hold yet.
 mod status;
+/// `trailhouse vacuum`: what is deleted, and what is not.
+mod vacuum;

@@ -6,12 +6,10 @@ use std::path::PathBuf;
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
-use super::size::parse_size;
+use super::lake::{LakeArgs, MemoryArgs};
 use crate::error::{Context, Error, Result};
-use crate::lake::snapshot::Lake;
 use crate::query::format::{self, Written};
 use crate::query::{Format, Session};
-use crate::store::{Location, Options};
 
 /// Answer SQL over a lake
 ///
@@ -23,9 +21,8 @@ use crate::store::{Location, Options};
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct SqlArgs {
-    /// The lake, a URL or a path
-    #[arg(value_name = "LAKE")]
-    lake: String,
+    #[command(flatten)]
+    lake: LakeArgs,
 
     /// Run these statements, separated by `;` (can be repeated)
     #[arg(short, long, value_name = "SQL")]
@@ -42,13 +39,8 @@ pub struct SqlArgs {
     #[arg(long, value_name = "FORMAT", default_value_t)]
     format: Format,
 
-    /// Use at most this much memory for joins, sorts and groups, then spill to temporary files
-    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = parse_size)]
-    memory: u64,
-
-    /// Set an option of the lake's store, over the environment (can be repeated)
-    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_option)]
-    lake_option: Vec<(String, String)>,
+    #[command(flatten)]
+    memory: MemoryArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -102,12 +94,8 @@ impl ValueEnum for Format {
 /// The first statement that fails ends the command; the rows of those before it have been written.
 pub async fn run(args: SqlArgs) -> Result<()> {
     let texts = statements(&args)?;
-    let location = Location::open(&args.lake, &Options { pairs: args.lake_option }).await?;
-    let Some(lake) = Lake::open(&location).await? else {
-        return Err(Error::failed(format!("there is no lake at {}", location.url))
-            .hint(format!("make one: trailhouse convert SOURCE --to {}", args.lake)));
-    };
-    let session = Session::open(&lake, args.memory)?;
+    let lake = args.lake.open().await?;
+    let session = Session::open(&lake, args.memory.memory)?;
 
     let stdout = io::stdout();
     let terminal_width = stdout.is_terminal().then(terminal_width);
@@ -162,13 +150,6 @@ fn terminal_width() -> usize {
     said.unwrap_or(120)
 }
 
-fn parse_option(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err(format!("{text:?} is no KEY=VALUE")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::{CommandFactory, Parser};
@@ -189,14 +170,11 @@ mod tests {
     #[test]
     fn flags_mean_what_their_help_says() {
         Alone::command().debug_assert();
-        let args =
-            parsed(&["lake/", "-c", "SELECT 1", "-c", "SELECT 2", "--lake-option", "region=eu-west-1=x"])
-                .unwrap();
-        assert_eq!((args.format, args.memory), (Format::Table, 1 << 30));
-        assert_eq!(args.lake_option, [("region".to_owned(), "eu-west-1=x".to_owned())]);
+        let args = parsed(&["lake/", "-c", "SELECT 1", "-c", "SELECT 2"]).unwrap();
+        assert_eq!((args.format, args.memory.memory), (Format::Table, 1 << 30));
         assert_eq!(statements(&args).unwrap(), ["SELECT 1", "SELECT 2"]);
         let args = parsed(&["lake/", "--format", "ndjson", "--memory", "512MiB"]).unwrap();
-        assert_eq!((args.format, args.memory), (Format::Ndjson, 512 << 20));
+        assert_eq!((args.format, args.memory.memory), (Format::Ndjson, 512 << 20));
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub async fn run(options: &Options, progress: &Arc<Progress>) -> Result<Report> 
         started: options.now.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
         ..Report::default()
     };
-    let none = || Error::usage(format!("there is no lake at {}", options.lake.url));
+    let none = || Error::failed(format!("there is no lake at {}", options.lake.url));
     let mut lake = Lake::open(&options.lake).await?.ok_or_else(none)?;
     for plans in 1.. {
         match replay(options, lake, progress, &mut report).await? {
