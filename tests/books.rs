@@ -21,7 +21,7 @@ use trailhouse::lake::layout::Partitioning;
 use trailhouse::lake::snapshot::Lake;
 
 use crate::support::faulty::{Fault, Faulty};
-use crate::support::runs::{Contents, bucket, convert, events, options, replay, start};
+use crate::support::runs::{Contents, bucket, convert, events, options, replay, start, start_compact};
 use crate::support::trail::{A, B, event, gzip, key, with, without};
 
 /// Histories tried where `PROPTEST_CASES` does not say.
@@ -103,6 +103,8 @@ enum Step {
     Delete(usize),
     Run(Run),
     Race(Run, Run),
+    /// Fewer files; beside a run, if there is one.
+    Compact(Option<Fault>, Option<Run>),
     /// What was rejected, once more; beside a run, if there is one.
     Replay(Option<Fault>, Option<Run>),
 }
@@ -192,6 +194,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => run().prop_map(Step::Run),
         1 => (run(), run()).prop_map(|(one, other)| Step::Race(one, other)),
         1 => (of_lake(), of(run())).prop_map(|(fault, beside)| Step::Replay(fault, beside)),
+        1 => (of_lake(), of(run())).prop_map(|(fault, beside)| Step::Compact(fault, beside)),
     ]
 }
 
@@ -398,6 +401,17 @@ impl History {
             Step::Race(one, other) => {
                 let running = [&one, &other].map(|run| start(self.options(run, true)));
                 for (running, run) in running.into_iter().zip([one, other]) {
+                    let done = running.await.unwrap();
+                    self.tried.run(&done);
+                    assert!(done.is_ok() || run.of_lake.or(run.of_source).is_some(), "{done:?}");
+                }
+            }
+            Step::Compact(fault, beside) => {
+                let beside = beside.map(|run| (start(self.options(&run, true)), run));
+                let lake = self.options(&Run { of_lake: fault, ..ALL }, beside.is_some()).lake;
+                let done = start_compact(lake).await.unwrap();
+                assert!(done.is_ok() || fault.is_some(), "{done:?}");
+                if let Some((running, run)) = beside {
                     let done = running.await.unwrap();
                     self.tried.run(&done);
                     assert!(done.is_ok() || run.of_lake.or(run.of_source).is_some(), "{done:?}");
