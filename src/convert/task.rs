@@ -404,6 +404,11 @@ impl write::Rows for Sorted<'_> {
     fn slice(&self, start: usize, most: usize) -> Result<RecordBatch> {
         self.0.batch(start, most).context(|| "sorting rows".into())
     }
+
+    fn ordered(&self) -> Option<write::Ordered<'_>> {
+        let (columns, rows) = self.0.ordered();
+        Some(write::Ordered { columns, rows })
+    }
 }
 
 /// A file's name: of the task and of the content, because an object that could not be read this time makes other

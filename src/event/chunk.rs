@@ -132,7 +132,8 @@ impl Chunk {
             return Outcome { rejects: vec![reject], ..Outcome::default() };
         }
         let is_utf8 = simdutf8::basic::from_utf8(&self.arena[base..]).is_ok();
-        let provenance = Provenance::new(&mut self.rows, source.url, source.account, source.region);
+        let provenance =
+            Provenance::new(&mut self.rows, &self.arena, source.url, source.account, source.region);
         let mut flattening = Flattening {
             base,
             object: number,

@@ -24,27 +24,35 @@ const ISSUER_ARN: usize = known("user_identity_session_context_session_issuer_ar
 const ROW_SOURCE_OBJECT: usize = known("row_source_object");
 const WINDOW_START: usize = known("time_window_window_start");
 
-/// What a record is found with, the same for all records of an object.
+/// What a record is found with, the same for all records of an object: the texts' numbers in their columns.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Provenance {
-    account: Option<u128>,
-    region: Option<u128>,
-    object: Option<u128>,
+    account: u32,
+    region: u32,
+    object: u32,
 }
 
 impl Provenance {
-    /// Puts the object's URL and what its key says into `rows`, for all rows that come from it.
-    pub fn new(rows: &mut Rows, url: &str, account: Option<&str>, region: Option<&str>) -> Self {
-        let mut store = |text: &str| {
-            rows.side(|side| {
+    /// Puts the object's URL and what its key says into `rows`, for all rows that come from it; `arena` is the text
+    /// that the rows before it came from.
+    pub fn new(
+        rows: &mut Rows,
+        arena: &[u8],
+        url: &str,
+        account: Option<&str>,
+        region: Option<&str>,
+    ) -> Self {
+        let mut store = |column: usize, text: &str| {
+            let view = rows.side(|side| {
                 side.extend_from_slice(text.as_bytes());
                 true
-            })
+            });
+            view.map_or(0, |view| rows.number_for(column, arena, view))
         };
         let provenance = Provenance {
-            object: store(url),
-            account: account.and_then(&mut store),
-            region: region.and_then(store),
+            object: store(ROW_SOURCE_OBJECT, url),
+            account: account.map_or(0, |account| store(ACCOUNT, account)),
+            region: region.map_or(0, |region| store(REGION, region)),
         };
         rows.keep_side();
         provenance
@@ -65,12 +73,12 @@ pub(super) fn derive(arena: &[u8], provenance: &Provenance, rows: &mut Rows) -> 
     }
     let first_of = |rows: &Rows, columns: &[usize]| {
         columns.iter().find_map(|&column| {
-            let filled = rows.text(arena, column, row).is_some_and(|text| !text.bytes().is_empty());
-            filled.then(|| rows.view(column, row)).flatten()
+            // A view's first bytes are the text's length.
+            rows.view(column, row).filter(|view| *view as u32 > 0).map(|_| column)
         })
     };
-    let account = first_of(rows, &[RECIPIENT_ACCOUNT_ID, ACCOUNT_ID]).or(provenance.account);
-    let region = first_of(rows, &[AWS_REGION]).or(provenance.region);
+    let account = first_of(rows, &[RECIPIENT_ACCOUNT_ID, ACCOUNT_ID]);
+    let region = first_of(rows, &[AWS_REGION]);
     let is = |rows: &Rows, names: &[&[u8]]| {
         rows.text(arena, IDENTITY_TYPE, row).is_some_and(|kind| names.contains(&kind.bytes()))
     };
@@ -79,14 +87,14 @@ pub(super) fn derive(arena: &[u8], provenance: &Provenance, rows: &mut Rows) -> 
     let principal = issuer.or_else(|| {
         first_of(rows, &[IDENTITY_ARN, IDENTITY_PRINCIPAL_ID, IDENTITY_INVOKED_BY, IDENTITY_ACCOUNT_ID])
     });
-    let object = provenance.object;
-    for (column, view) in
-        [(ACCOUNT, account), (REGION, region), (PRINCIPAL, principal), (ROW_SOURCE_OBJECT, object)]
-    {
-        if let Some(view) = view {
-            rows.set_view(column, view);
+    let derived = [(ACCOUNT, account, provenance.account), (REGION, region, provenance.region)];
+    for (column, source, otherwise) in derived.into_iter().chain([(PRINCIPAL, principal, 0)]) {
+        match source {
+            Some(source) => rows.copy(arena, source, column),
+            None => rows.set_text_number(column, otherwise),
         }
     }
+    rows.set_text_number(ROW_SOURCE_OBJECT, provenance.object);
     let by_user = is(rows, &[b"Root", b"IAMUser"]);
     let by_session = assumed || is(rows, &[b"FederatedUser"]);
     // Unlike the user agent, the source address is not the caller's to choose.

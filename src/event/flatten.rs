@@ -12,11 +12,14 @@ use super::batch::{Place, Resource, Rows};
 use super::derive::{Provenance, derive};
 use super::overflow::Overflow;
 use super::scan::{Scanner, StringSpan, SyntaxError, unescape};
+use super::sort::{hash, id_key};
 use super::time;
 use super::tree::{Member, Node, TREE};
 use crate::schema::{COLUMNS, Form, RESOURCE_FIELDS, known};
 
 const EVENT_SOURCE: usize = known("event_source");
+const EVENT_ID: usize = known("event_id");
+const RESOURCES: usize = known("resources");
 const UNMAPPED: usize = known("unmapped");
 const ROW_SHAPE: usize = known("row_shape");
 const ROW_SOURCE_RECORD: usize = known("row_source_record");
@@ -150,7 +153,7 @@ impl Flattener {
             .filter(|(_, text)| !text.is_empty())
             .all(|(column, text)| match store(rows, text) {
                 Some(view) => {
-                    rows.set_view(column, view);
+                    rows.set_view(column, arena, view);
                     true
                 }
                 None => false,
@@ -159,7 +162,13 @@ impl Flattener {
             rows.cancel_row();
             return Err(Refusal::NotAnEvent { end, reason: "too large to be held".into() });
         }
-        rows.end_row();
+        // Worked out here, where the text is at hand.
+        let id = match rows.text(arena, EVENT_ID, row) {
+            Some(id) => id_key(id.bytes()),
+            // Records of version 1.0 have no id: equal text is all that can make them copies.
+            None => hash(&arena[at..end]),
+        };
+        rows.end_row(id);
         Ok(end)
     }
 
@@ -322,17 +331,34 @@ impl Flattener {
             if mode == Mode::Copy {
                 return self.object(child, arena, scanner, mode, rows);
             }
+            if mode == Mode::Plain
+                && let Some(end) = rows.repeat_object(child, arena, start)
+            {
+                scanner.at = end;
+                return Ok(());
+            }
+            let before = (self.overflow.len(), self.shape.len());
             self.overflow.enter(key);
             self.object(child, arena, scanner, mode, rows)?;
             self.overflow.leave();
+            if let (Mode::Plain, Some(columns)) = (mode, &nodes[child].texts)
+                && before == (self.overflow.len(), self.shape.len())
+            {
+                rows.remember_object(child, start, scanner.at, columns);
+            }
             return Ok(());
         };
         let fits = match COLUMNS[column].form {
             Form::Text if next == Some(b'"') => {
+                if let Some(end) = rows.repeat(column, arena, start) {
+                    scanner.at = end;
+                    return Ok(());
+                }
                 let string = scanner.string()?;
                 match text_view(arena, &string, rows) {
                     Some(view) => {
-                        rows.set_view(column, view);
+                        rows.set_view(column, arena, view);
+                        rows.remember(column, start, scanner.at);
                         true
                     }
                     None => false,
@@ -352,9 +378,22 @@ impl Flattener {
                 true
             }
             Form::Json => {
+                let ends_itself = matches!(next, Some(b'{' | b'[' | b'"'));
+                if ends_itself
+                    && child.is_none()
+                    && let Some(end) = rows.repeat(column, arena, start)
+                {
+                    scanner.at = end;
+                    return Ok(());
+                }
                 let value = scanner.skip_value()?;
                 match view_of(arena, value.start, value.end) {
-                    Some(view) => rows.set_view(column, view),
+                    Some(view) => {
+                        rows.set_view(column, arena, view);
+                        if ends_itself {
+                            rows.remember(column, value.start, value.end);
+                        }
+                    }
                     None => {
                         self.misfit(key, &arena[value], mode);
                         return Ok(());
@@ -447,8 +486,10 @@ impl Flattener {
             match member {
                 Some(member) if scanner.peek() == Some(b'"') => {
                     let view = text_view(arena, &scanner.string()?, rows);
-                    exact &= view.is_some() && resource[member].is_none();
-                    resource[member] = view.or(resource[member]);
+                    exact &= view.is_some() && resource[member] == 0;
+                    if let Some(view) = view {
+                        resource[member] = rows.resource_text(RESOURCES, member, arena, view);
+                    }
                 }
                 _ => {
                     scanner.skip_value()?;

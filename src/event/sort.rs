@@ -13,7 +13,7 @@ use arrow::buffer::Buffer;
 use arrow::compute::take;
 use arrow::error::ArrowError;
 
-use super::batch::Rows;
+use super::batch::{Rows, without_dictionaries};
 use super::scan::Scanner;
 use super::time;
 use crate::schema::{arrow_schema, known};
@@ -67,6 +67,12 @@ impl Group<'_> {
         self.columns.get(column).is_none_or(Option::is_none)
     }
 
+    /// The chunk's columns, and the positions in them of the rows, in order. Texts are dictionaries where few are
+    /// distinct; `None` is a column without a value.
+    pub fn ordered(&self) -> (&[Option<ArrayRef>], &[u32]) {
+        (self.columns, self.rows.values())
+    }
+
     /// The rows from `start` on, at most `most` of them, with the columns of the schema.
     ///
     /// # Errors
@@ -78,7 +84,7 @@ impl Group<'_> {
         let mut nulls: Vec<ArrayRef> = Vec::new();
         let schema = arrow_schema();
         let arrays = self.columns.iter().zip(schema.fields()).map(|(array, field)| match array {
-            Some(array) => take(array, &indices, None),
+            Some(array) => without_dictionaries(take(array, &indices, None)?),
             None => Ok(match nulls.iter().find(|nulls| nulls.data_type() == field.data_type()) {
                 Some(known) => known.clone(),
                 None => {
@@ -276,12 +282,7 @@ fn keys(
                 number
             }
         };
-        let id = match rows.text(arena, EVENT_ID, row) {
-            Some(id) => id_key(id.bytes()),
-            // Records of version 1.0 have no id: equal text is all that can make them copies.
-            None => hash(&arena[span.start..span.end]),
-        };
-        keys.push(Key { place: number, time, id, row: row as u32 });
+        keys.push(Key { place: number, time, id: rows.id(row), row: row as u32 });
     }
     let mut places: Vec<(Place, u32)> = numbers.into_iter().collect();
     // What rows are grouped by comes first, so that a group's rows are neighbours.
@@ -308,29 +309,35 @@ fn keys(
 }
 
 /// A number that orders event ids: a UUID's own value, so that rows of one second are in the order of their ids.
-fn id_key(id: &[u8]) -> u128 {
-    if id.len() != 36 {
+pub(super) fn id_key(id: &[u8]) -> u128 {
+    const NO_DIGIT: u8 = 0x80;
+    static DIGITS: [u8; 256] = {
+        let mut digits = [NO_DIGIT; 256];
+        let mut digit = 0;
+        while digit < 16 {
+            digits[b"0123456789abcdef"[digit as usize] as usize] = digit;
+            digit += 1;
+        }
+        digits
+    };
+    if id.len() != 36 || [8, 13, 18, 23].iter().any(|&at| id[at] != b'-') {
         return hash(id);
     }
     let mut value = 0u128;
-    for (at, &byte) in id.iter().enumerate() {
-        if matches!(at, 8 | 13 | 18 | 23) {
-            if byte != b'-' {
-                return hash(id);
-            }
-            continue;
+    let mut seen = 0;
+    for part in [0..8, 9..13, 14..18, 19..23, 24..36] {
+        let mut digits = 0u64;
+        for &byte in &id[part.clone()] {
+            let digit = DIGITS[usize::from(byte)];
+            seen |= digit;
+            digits = digits << 4 | u64::from(digit);
         }
-        let digit = match byte {
-            b'0'..=b'9' => byte - b'0',
-            b'a'..=b'f' => byte - b'a' + 10,
-            _ => return hash(id),
-        };
-        value = value << 4 | u128::from(digit);
+        value = value << (4 * part.len()) | u128::from(digits);
     }
-    value
+    if seen & NO_DIGIT == 0 { value } else { hash(id) }
 }
 
-fn hash(bytes: &[u8]) -> u128 {
+pub(super) fn hash(bytes: &[u8]) -> u128 {
     // `DefaultHasher::new` has fixed keys, so the order is the same in every run.
     let mut first = DefaultHasher::new();
     bytes.hash(&mut first);

@@ -1,32 +1,47 @@
-//! Record batches to Parquet: one sorted batch in, one file and its Delta statistics out. Pure and synchronous; the
-//! same batch gives the same bytes.
+//! Rows to Parquet: sorted rows in, one file and its Delta statistics out. Pure and synchronous; the same rows give the
+//! same bytes.
 //!
-//! How the writer is set, and why, is all in `properties`.
+//! ```text
+//! columns and an order ─┐
+//!                       ├gather─▶ values of a column, texts by number ─chunk─▶ pages ─▶ file
+//! sorted batches ───────┘
+//! ```
+//!
+//! How the file is made, and why, is in `properties`, `extras` and the constants of `chunk`.
 
 use std::sync::Arc;
 
-use arrow::array::{Array as _, RecordBatch};
-use arrow::datatypes::{DataType, Schema};
+use arrow::array::{Array as _, ArrayRef, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema};
 use chrono::{DateTime, Datelike, SecondsFormat};
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::arrow::ArrowSchemaConverter;
+use parquet::basic::ZstdLevel;
 use parquet::file::metadata::{ColumnChunkMetaData, KeyValue, ParquetMetaData, SortingColumn};
-use parquet::file::properties::{
-    BloomFilterPosition, EnabledStatistics, WriterProperties, WriterPropertiesBuilder,
-};
+use parquet::file::properties::{BloomFilterPosition, WriterProperties};
 use parquet::file::statistics::Statistics;
+use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 use serde_json::{Map, Value, json};
 
+use self::chunk::{ChunkEncoder, Extras};
+use self::gather::{Column, Gathered};
 use super::layout::Partitioning;
 use crate::error::{Context, Error, Result};
-use crate::schema::{self, Form, SCHEMA_VERSION};
+use crate::schema::{self, SCHEMA_VERSION};
+
+/// A column's values to a column chunk.
+mod chunk;
+
+/// Rows to a column's values.
+mod gather;
+
+/// Small numbers, packed.
+mod levels;
 
 /// Who wrote a file, as its footer says. The number grows when the same rows give other bytes than before; it is no
 /// program version, so that an upgrade alone changes no file. The form `NAME version NUMBER` matters: parquet-java
 /// distrusts the text statistics of a writer whose name it cannot parse.
-pub const CREATED_BY: &str = "trailhouse version 1";
+pub const CREATED_BY: &str = "trailhouse version 2";
 
 /// The order of the rows in a file, nulls first.
 pub const SORTED_BY: [&str; 4] = ["account", "region", "event_time", "event_id"];
@@ -49,8 +64,7 @@ pub const STATS_COLUMNS: [&str; 13] = [
 ];
 
 /// The columns with bounds in the files beside [`STATS_COLUMNS`]: what follows the sort order at least loosely. Bounds
-/// cost a comparison a value, a tenth of all encoding if every column had them, and say nothing where values are random
-/// (ids) or not compared by order (JSON).
+/// say nothing where values are random (ids) or not compared by order (JSON).
 const BOUND_COLUMNS: [&str; 7] = [
     "aws_region",
     "recipient_account_id",
@@ -72,15 +86,18 @@ const BLOOM_COLUMNS: [&str; 7] = [
     "source_ip_address",
 ];
 
-/// The columns whose values hardly ever repeat: a dictionary of them is built, given up, and has cost time. The times
-/// do repeat, but in their order they compress to half of what they take behind a dictionary.
-const UNIQUE_COLUMNS: [&str; 4] = ["event_id", "request_id", "shared_event_id", "event_time"];
+/// The columns whose texts hardly ever repeat: looking for those that do costs time and finds next to nothing.
+const UNIQUE_COLUMNS: [&str; 3] = ["event_id", "request_id", "shared_event_id"];
 
+/// The unit that a reader skips or gives to a core. Half or twice as many rows give the same size to within 1 per
+/// cent; this many make column chunks large enough to be worth a request each.
 const ROW_GROUP_ROWS: usize = 128 * 1024;
+
+/// Bounds what is gathered from batches, where payloads are large.
 const ROW_GROUP_BYTES: usize = 128 << 20;
-/// The writer looks at a row group's bytes between writes only, and what is gathered for a write should stay in the
-/// processor's cache.
-const ROWS_A_WRITE: usize = 4096;
+
+/// A row group's bytes are looked at between batches only, and a batch should stay in the processor's cache.
+const BATCH_ROWS: usize = 4096;
 
 /// A Parquet file in memory.
 #[derive(Debug, Clone)]
@@ -93,8 +110,18 @@ pub struct Encoded {
     pub stats: String,
 }
 
+/// Columns in memory, and which of their rows are to be written, in order.
+#[derive(Debug, Clone, Copy)]
+pub struct Ordered<'a> {
+    /// The columns of [`schema::COLUMNS`]; `None` for one without a value. Texts may be dictionaries, whose keys are
+    /// then not null and may stand for a null entry.
+    pub columns: &'a [Option<ArrayRef>],
+    /// Positions in the columns.
+    pub rows: &'a [u32],
+}
+
 /// Rows to be written, sorted by [`SORTED_BY`], with the columns of [`schema::COLUMNS`]; handed over a slice at a
-/// time, so that they need not be in memory twice.
+/// time, so that they need not be in memory twice, or, which is several times as fast, as they lie in memory.
 pub trait Rows {
     /// How many there are.
     fn rows(&self) -> usize;
@@ -108,6 +135,11 @@ pub trait Rows {
     /// # Errors
     /// Where they cannot be made.
     fn slice(&self, start: usize, most: usize) -> Result<RecordBatch>;
+
+    /// All rows, where they are in memory anyway; no slice is asked for then.
+    fn ordered(&self) -> Option<Ordered<'_>> {
+        None
+    }
 }
 
 impl Rows for RecordBatch {
@@ -135,115 +167,125 @@ pub fn encode(rows: &impl Rows, partitioning: &Partitioning) -> Result<Encoded> 
         .collect();
     let written = Arc::new(expected.project(&kept).context(|| "leaving out the partition columns".into())?);
     let count = rows.rows();
-    let empty: Vec<&str> = kept
-        .iter()
-        .filter(|&&at| count == 0 || rows.is_without_values(at))
-        .map(|&at| expected.field(at).name().as_str())
-        .collect();
-
-    let options = ArrowWriterOptions::new()
-        .with_properties(properties(&written, count, &empty))
-        .with_schema_root("event".to_owned())
-        // Plain Parquet, with the types every reader knows: without this, the footer would carry an Arrow schema
-        // that tells Arrow's own readers to make view arrays.
-        .with_skip_arrow_metadata(true);
-    let failed = || "encoding Parquet".to_owned();
-    let mut bytes = Vec::new();
-    let mut writer =
-        ArrowWriter::try_new_with_options(&mut bytes, written.clone(), options).context(failed)?;
-    for start in (0..count).step_by(ROWS_A_WRITE) {
-        let batch = rows.slice(start, ROWS_A_WRITE)?;
-        if batch.schema_ref().fields() != expected.fields() {
-            return Err(Error::failed("a batch to be written has other columns than the table of columns"));
+    let mut file = File::new(&written)?;
+    if let Some(Ordered { columns, rows }) = rows.ordered() {
+        if columns.len() != expected.fields().len() {
+            return Err(other_columns());
         }
-        let batch = batch.project(&kept).context(failed)?;
-        writer.write(&batch).context(failed)?;
+        for group in rows.chunks(ROW_GROUP_ROWS) {
+            file.row_group(&written, group.len(), |at| {
+                gather::column(columns[kept[at]].as_ref(), written.field(at).data_type(), group)
+            })?;
+        }
+    } else {
+        let unique = |field: &Field| UNIQUE_COLUMNS.contains(&field.name().as_str());
+        let kinds = || written.fields().iter().map(|field| (field.data_type(), unique(field)));
+        let mut gathered = Gathered::new(kinds())?;
+        let mut start = 0;
+        while start < count {
+            let most = BATCH_ROWS.min(ROW_GROUP_ROWS - gathered.rows());
+            let batch = rows.slice(start, most)?;
+            if batch.schema_ref().fields() != expected.fields() || batch.num_rows() == 0 {
+                return Err(other_columns());
+            }
+            start += batch.num_rows();
+            gathered.add(&batch.project(&kept).context(encoding)?)?;
+            if gathered.rows() >= ROW_GROUP_ROWS || gathered.bytes() >= ROW_GROUP_BYTES || start >= count {
+                let full = std::mem::replace(&mut gathered, Gathered::new(kinds())?);
+                file.row_group(&written, full.rows(), |at| Ok(full.column(at)))?;
+            }
+        }
     }
-    let metadata = writer.close().context(failed)?;
+    let (bytes, metadata) = file.close()?;
     let stats = delta_stats(&written, &metadata);
     Ok(Encoded { bytes, rows: count as u64, stats })
 }
 
-/// Every choice about the encoding. Sizes are of a generated trail's day in one file: 140 000 events, 224 MB of JSON,
-/// 23.2 MB of gzip, 17.1 MB of Parquet.
-fn properties(schema: &Schema, rows: usize, empty: &[&str]) -> WriterProperties {
+fn other_columns() -> Error {
+    Error::failed("a batch to be written has other columns than the table of columns")
+}
+
+fn encoding() -> String {
+    "encoding Parquet".to_owned()
+}
+
+/// A file while it is written.
+struct File {
+    writer: SerializedFileWriter<Vec<u8>>,
+    chunks: ChunkEncoder,
+}
+
+impl File {
+    fn new(schema: &Schema) -> Result<File> {
+        // Plain Parquet, with the types every reader knows, and without the Arrow schema that would tell Arrow's own
+        // readers to make view arrays.
+        let types = ArrowSchemaConverter::new().schema_root("event").convert(schema).context(encoding)?;
+        let properties = Arc::new(properties(schema));
+        let writer = SerializedFileWriter::new(Vec::new(), types.root_schema_ptr(), properties);
+        // Most of what is left are ids that no level compresses: level 3 saves 1.6 per cent, level 6 saves 4.
+        let chunks = ChunkEncoder::new(ZstdLevel::default()).context(encoding)?;
+        Ok(File { writer: writer.context(encoding)?, chunks })
+    }
+
+    /// Adds a row group of the columns of `schema`, whose values `column` gives.
+    fn row_group<'a>(
+        &mut self,
+        schema: &Schema,
+        rows: usize,
+        mut column: impl FnMut(usize) -> Result<Column<'a>>,
+    ) -> Result<()> {
+        let types = self.writer.schema_descr().columns().to_vec();
+        let mut types = types.iter();
+        let mut group = self.writer.next_row_group().context(encoding)?;
+        for (at, field) in schema.fields().iter().enumerate() {
+            let Column { lists, leaves } = column(at)?;
+            let extras = extras(field.name());
+            for (values, leaf) in leaves.iter().zip(types.by_ref()) {
+                let chunk = self.chunks.encode(leaf, rows, values, lists.as_ref(), extras);
+                let (bytes, close) = chunk.context(encoding)?;
+                group.append_column(&bytes, close).context(encoding)?;
+            }
+        }
+        group.close().context(encoding)?;
+        Ok(())
+    }
+
+    fn close(mut self) -> Result<(Vec<u8>, ParquetMetaData)> {
+        let metadata = self.writer.finish().context(encoding)?;
+        Ok((std::mem::take(self.writer.inner_mut()), metadata))
+    }
+}
+
+/// What the file says as a whole. Sizes here and below are of a generated trail's day in one file: 140 000 events,
+/// 224 MB of JSON, 23.2 MB of gzip, 17.1 MB of Parquet.
+fn properties(schema: &Schema) -> WriterProperties {
     let leaf = |name: &str| leaves(schema).position(|path| path.parts() == [name]);
     let sorted = SORTED_BY.iter().filter_map(|name| leaf(name)).map(|at| SortingColumn {
         column_idx: at as i32,
         descending: false,
         nulls_first: true,
     });
-    let mut all = WriterProperties::builder()
+    WriterProperties::builder()
         .set_created_by(CREATED_BY.to_owned())
         .set_key_value_metadata(Some(vec![KeyValue::new(
             "trailhouse.schema_version".to_owned(),
             SCHEMA_VERSION.to_string(),
         )]))
-        // Most of what is left are ids that no level compresses: level 3 saves 1.6 per cent, level 6 saves 4.
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
-        // The unit that a reader skips or gives to a core. Half or twice as many rows give the same size to within
-        // 1 per cent; this many make column chunks large enough to be worth a request each.
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        // Bounds memory on both sides where payloads are large.
-        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
-        // Pages are what the page index skips, and the rows of an hour are neighbours; the index is 0.4 per cent.
-        .set_data_page_row_count_limit(10_000)
-        // Most columns have few values (names, ARNs, agents), in long runs thanks to the sort.
-        .set_dictionary_enabled(true)
-        // Chunk statistics skip row groups; page statistics are the page index.
-        .set_statistics_enabled(EnabledStatistics::None)
-        // Long enough to tell two ARNs of one account apart; beyond that a bound is as good as the value.
-        .set_statistics_truncate_length(Some(64))
-        .set_column_index_truncate_length(Some(64))
         // Says how the rows are sorted, for readers that use it.
         .set_sorting_columns(Some(sorted.collect()))
-        // All filters together, before the footer: one read gets them all, and scans never pass over them.
-        .set_bloom_filter_position(BloomFilterPosition::End);
-    for path in leaves(schema) {
-        let is_empty = path.parts().first().is_some_and(|name| empty.contains(&name.as_str()));
-        all = column_properties(all, path, rows, is_empty);
-    }
-    all.build()
+        // All filters together, before the footer: one read gets them all, and scans never pass over them. They are 3.7
+        // per cent, nearly all of it for the ids.
+        .set_bloom_filter_position(BloomFilterPosition::End)
+        .build()
 }
 
-fn column_properties(
-    all: WriterPropertiesBuilder,
-    path: ColumnPath,
-    rows: usize,
-    is_empty: bool,
-) -> WriterPropertiesBuilder {
-    let name = path.string();
-    let name = name.as_str();
-    if is_empty {
-        // Nothing to look up and nothing to bound: the null count says it all. Without a compressor, which is some
-        // hundred KiB of memory to set up for every such column of every file.
-        return all
-            .set_column_dictionary_enabled(path.clone(), false)
-            .set_column_compression(path.clone(), Compression::UNCOMPRESSED)
-            .set_column_statistics_enabled(path, EnabledStatistics::Chunk);
+/// What the chunks of a column have beside its values.
+fn extras(name: &str) -> Extras {
+    Extras {
+        bounds: STATS_COLUMNS.contains(&name) || BOUND_COLUMNS.contains(&name),
+        bloom: BLOOM_COLUMNS.contains(&name),
+        dictionary: !UNIQUE_COLUMNS.contains(&name),
     }
-    let mut all = all;
-    if STATS_COLUMNS.contains(&name) || BOUND_COLUMNS.contains(&name) {
-        all = all.set_column_statistics_enabled(path.clone(), EnabledStatistics::Page);
-    }
-    if UNIQUE_COLUMNS.contains(&name) {
-        all = all.set_column_dictionary_enabled(path.clone(), false);
-    }
-    if BLOOM_COLUMNS.contains(&name) {
-        // Made for as many values as there can be and folded down to as many as there are: 3.7 per cent in all, nearly
-        // all of it for the ids. At 1 in 100, a lookup in a month of files reads a handful of row groups in vain.
-        let most = rows.min(ROW_GROUP_ROWS) as u64;
-        all = all
-            .set_column_bloom_filter_fpp(path.clone(), 0.01)
-            .set_column_bloom_filter_max_ndv(path.clone(), most.max(1));
-    }
-    let json = schema::index(name).is_some_and(|at| schema::COLUMNS[at].form == Form::Json);
-    if json {
-        // Payloads repeat a little, so a dictionary is tried and given up early (16 times the limit saves 0.4 per
-        // cent).
-        all = all.set_column_dictionary_page_size_limit(path, 256 << 10);
-    }
-    all
 }
 
 /// The paths of the Parquet leaf columns of a schema, in order.
