@@ -397,10 +397,6 @@ impl write::Rows for Sorted<'_> {
         self.0.rows()
     }
 
-    fn is_without_values(&self, column: usize) -> bool {
-        self.0.is_without_values(column)
-    }
-
     fn slice(&self, start: usize, most: usize) -> Result<RecordBatch> {
         self.0.batch(start, most).context(|| "sorting rows".into())
     }

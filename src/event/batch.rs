@@ -17,7 +17,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, Fields, UInt32Type};
 use arrow::error::ArrowError;
 use std::sync::{Arc, LazyLock};
 
-use crate::intern::{Interner, hash};
+use crate::intern::{Interner, hash, same};
 use crate::schema::{COLUMNS, Form, RESOURCE_FIELDS, known, resource_item, resource_members};
 
 /// The columns in which hardly any text comes twice: looking for it would be in vain.
@@ -110,7 +110,7 @@ impl Distinct {
             known == view
                 || (known as u64 == view as u64
                     && view as u32 > INLINE
-                    && Text::of(known, buffers).bytes() == text.bytes())
+                    && same(Text::of(known, buffers).bytes(), text.bytes()))
         });
         if number == next {
             self.views.push(view);
@@ -368,7 +368,7 @@ impl Rows {
         let (start, end, number) = texts.last;
         let known = &arena[start as usize..end as usize];
         let after = at + known.len();
-        if number == 0 || arena.get(at..after) != Some(known) {
+        if number == 0 || !arena.get(at..after).is_some_and(|next| same(next, known)) {
             return None;
         }
         texts.numbers.truncate(self.len);
@@ -382,7 +382,7 @@ impl Rows {
         let memos = self.memos.get_mut(node)?;
         let same = |memo: &Memo| {
             let known = &arena[memo.start..memo.end];
-            arena.get(at..at + known.len()) == Some(known)
+            arena.get(at..at + known.len()).is_some_and(|next| same(next, known))
         };
         let found = memos.iter().position(same)?;
         memos[..=found].rotate_right(1);

@@ -62,11 +62,6 @@ impl Group<'_> {
         self.rows.len()
     }
 
-    /// Whether the column at this position of the schema's columns has no value in any row of the chunk.
-    pub fn is_without_values(&self, column: usize) -> bool {
-        self.columns.get(column).is_none_or(Option::is_none)
-    }
-
     /// The chunk's columns, and the positions in them of the rows, in order. Texts are dictionaries where few are
     /// distinct; `None` is a column without a value.
     pub fn ordered(&self) -> (&[Option<ArrayRef>], &[u32]) {

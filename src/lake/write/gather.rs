@@ -260,7 +260,11 @@ impl Gathered {
             match column {
                 Gathering::Texts(texts) => {
                     let array = array.as_string_view();
-                    (0..rows).for_each(|row| texts.add(array, row));
+                    if array.null_count() == rows {
+                        texts.numbers.resize(texts.numbers.len() + rows, 0);
+                    } else {
+                        (0..rows).for_each(|row| texts.add(array, row));
+                    }
                 }
                 Gathering::Bools(values) => values.extend(array.as_boolean().iter()),
                 Gathering::Longs(values) => match array.data_type() {

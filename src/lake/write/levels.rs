@@ -67,3 +67,70 @@ fn varint(mut value: u64, out: &mut Vec<u8>) {
     }
     out.push(value as u8);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read_varint(bytes: &mut &[u8]) -> u64 {
+        let mut value = 0;
+        for at in 0.. {
+            let byte = bytes[0];
+            *bytes = &bytes[1..];
+            value |= u64::from(byte & 0x7f) << (7 * at);
+            if byte < 0x80 {
+                break;
+            }
+        }
+        value
+    }
+
+    /// Reads at least `count` values, as the format says.
+    fn unpack(mut bytes: &[u8], width: u32, count: usize) -> Vec<u32> {
+        let mut values = Vec::new();
+        while values.len() < count {
+            let header = read_varint(&mut bytes);
+            let amount = (header >> 1) as usize;
+            if header & 1 == 0 {
+                let (value, rest) = bytes.split_at(width.div_ceil(8) as usize);
+                let value = value.iter().rev().fold(0, |value, &byte| value << 8 | u32::from(byte));
+                values.extend(std::iter::repeat_n(value, amount));
+                bytes = rest;
+            } else {
+                let (packed, rest) = bytes.split_at(amount * width as usize);
+                let bit = |at: usize| u32::from(packed[at / 8] >> (at % 8) & 1);
+                let value = |at: usize| {
+                    (0..width as usize).map(|to| bit(at * width as usize + to) << to).sum::<u32>()
+                };
+                values.extend((0..amount * 8).map(value));
+                bytes = rest;
+            }
+        }
+        assert!(bytes.is_empty());
+        values
+    }
+
+    proptest! {
+        #[test]
+        fn packed_numbers_come_back(
+            runs in proptest::collection::vec((any::<u32>(), 1usize..70), 1..60),
+            width in 0u32..=32,
+        ) {
+            let mask = (1u64 << width) as u32;
+            let fit = |value: u32| if width == 32 { value } else { value & mask.wrapping_sub(1) };
+            let values: Vec<u32> =
+                runs.iter().flat_map(|&(value, length)| std::iter::repeat_n(fit(value), length)).collect();
+            let mut packed = Vec::new();
+            pack(&values, width, &mut packed);
+            let read = unpack(&packed, width, values.len());
+            prop_assert_eq!(&read[..values.len()], &values[..]);
+            prop_assert!(read[values.len()..].iter().all(|&filled_up| filled_up == 0));
+        }
+    }
+
+    #[test]
+    fn a_width_is_as_many_bits_as_are_needed() {
+        assert_eq!([0, 1, 2, 3, 4, 255, 256, u32::MAX].map(width_of), [0, 1, 2, 2, 3, 8, 9, 32]);
+    }
+}

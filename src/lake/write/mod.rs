@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array as _, ArrayRef, RecordBatch};
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema};
 use chrono::{DateTime, Datelike, SecondsFormat};
 use parquet::arrow::ArrowSchemaConverter;
@@ -126,10 +126,6 @@ pub trait Rows {
     /// How many there are.
     fn rows(&self) -> usize;
 
-    /// Whether the column at this position has no value in any row. Where it cannot be known cheaply, `false` is no
-    /// lie.
-    fn is_without_values(&self, column: usize) -> bool;
-
     /// The rows from `start` on, at most `most` of them.
     ///
     /// # Errors
@@ -145,10 +141,6 @@ pub trait Rows {
 impl Rows for RecordBatch {
     fn rows(&self) -> usize {
         self.num_rows()
-    }
-
-    fn is_without_values(&self, column: usize) -> bool {
-        self.columns().get(column).is_some_and(|array| array.null_count() == self.num_rows())
     }
 
     fn slice(&self, start: usize, most: usize) -> Result<RecordBatch> {
@@ -373,13 +365,19 @@ fn delta_time(milliseconds: i64) -> Option<Value> {
 #[cfg(test)]
 pub(super) mod tests {
     use arrow::array::{
-        ArrayRef, BooleanBuilder, Int64Array, StringViewArray, TimestampMicrosecondArray, new_null_array,
+        Array, ArrayRef, AsArray, BooleanBuilder, DictionaryArray, Int64Array, ListArray, StringViewArray,
+        StructArray, TimestampMicrosecondArray, UInt32Array, new_null_array,
     };
-    use arrow::compute::cast;
+    use arrow::compute::{cast, take};
+    use arrow::datatypes::UInt32Type;
     use bytes::Bytes;
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
     use parquet::basic::{ConvertedType, LogicalType};
-    use parquet::file::reader::{FileReader, SerializedFileReader};
+    use parquet::file::page_index::column_index::ColumnIndexMetaData;
+    use parquet::file::properties::ReaderProperties;
+    use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
+    use parquet::file::serialized_reader::ReadOptionsBuilder;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -482,6 +480,241 @@ pub(super) mod tests {
             at += read.num_rows();
         }
         assert_eq!(at, rows);
+    }
+
+    /// How the values of a column are spread.
+    #[derive(Debug, Clone, Copy)]
+    enum Shape {
+        Nulls,
+        Empty,
+        OneOfMany,
+        Runs,
+        Few,
+        Unique,
+        Long,
+        Wide,
+    }
+
+    impl Shape {
+        const ALL: [Shape; 8] = [
+            Shape::Nulls,
+            Shape::Empty,
+            Shape::OneOfMany,
+            Shape::Runs,
+            Shape::Few,
+            Shape::Unique,
+            Shape::Long,
+            Shape::Wide,
+        ];
+
+        fn text(self, row: usize, rows: usize, seed: usize) -> Option<String> {
+            let mixed = (row ^ seed).wrapping_mul(0x9e37_79b9).rotate_left(17);
+            match self {
+                Shape::Nulls => None,
+                Shape::Empty => (!mixed.is_multiple_of(3)).then(String::new),
+                Shape::OneOfMany => (row == seed % rows).then(|| "only".into()),
+                Shape::Runs => Some(format!("arn:aws:iam::111122223333:role/{}", row / 1_500)),
+                Shape::Few => (!mixed.is_multiple_of(5)).then(|| format!("\u{10ffff}{}", mixed % 300)),
+                Shape::Unique => Some(format!("{row:036}")),
+                // Dictionaries that are larger than may be.
+                Shape::Long => Some(format!("{}{}", "é".repeat(400), mixed % 4_000)),
+                // Pages of few rows.
+                Shape::Wide => mixed.is_multiple_of(97).then(|| "x".repeat(60_000) + &row.to_string()),
+            }
+        }
+    }
+
+    const TEXTS: [&str; 8] = [
+        "event_id",
+        "event_name",
+        "principal",
+        "source_ip_address",
+        "user_agent",
+        "request_parameters",
+        "shared_event_id",
+        "unmapped",
+    ];
+
+    fn shaped(rows: usize, shapes: &[Shape], seed: usize) -> RecordBatch {
+        let given = varied(rows);
+        let mut columns: Vec<(&str, ArrayRef)> = TEXTS
+            .iter()
+            .zip(shapes)
+            .map(|(name, shape)| (*name, texts((0..rows).map(|row| shape.text(row, rows, seed)))))
+            .collect();
+        for name in ["event_time", "read_only", "resources", "row_source_record"] {
+            columns.push((name, given.column_by_name(name).unwrap().clone()));
+        }
+        batch(rows, &columns)
+    }
+
+    /// The rows of a batch in another order, the texts that say so as dictionaries, and the way back.
+    struct Scattered {
+        columns: Vec<Option<ArrayRef>>,
+        rows: Vec<u32>,
+    }
+
+    impl Scattered {
+        fn of(batch: &RecordBatch) -> Scattered {
+            let rows = batch.num_rows();
+            let mut order: Vec<u32> = (0..rows as u32).collect();
+            order.sort_by_key(|&row| row.wrapping_mul(2_654_435_761).rotate_left(9));
+            let mut back = vec![0; rows];
+            for (at, &row) in order.iter().enumerate() {
+                back[row as usize] = at as u32;
+            }
+            let order = UInt32Array::from(order);
+            let column = |(field, array): (&Arc<Field>, &ArrayRef)| {
+                let array = take(array, &order, None).unwrap();
+                let is_unique = UNIQUE_COLUMNS.contains(&field.name().as_str());
+                let has_values = array.null_count() < array.len();
+                has_values.then(|| if is_unique { array } else { with_dictionaries(array) })
+            };
+            let columns = batch.schema().fields().iter().zip(batch.columns()).map(column).collect();
+            Scattered { columns, rows: back }
+        }
+    }
+
+    fn with_dictionaries(array: ArrayRef) -> ArrayRef {
+        if let Some(texts) = array.as_string_view_opt() {
+            return dictionary(texts);
+        }
+        let Some(list) = array.as_list_opt::<i32>() else { return array };
+        let (_, members, nulls) = list.values().as_struct().clone().into_parts();
+        let members: Vec<ArrayRef> = members.into_iter().map(with_dictionaries).collect();
+        let fields: Vec<Field> =
+            members.iter().map(|member| Field::new("member", member.data_type().clone(), true)).collect();
+        let elements = StructArray::new(fields.into(), members, nulls);
+        let item = Arc::new(Field::new("element", elements.data_type().clone(), true));
+        Arc::new(ListArray::new(item, list.offsets().clone(), Arc::new(elements), list.nulls().cloned()))
+    }
+
+    /// The same texts behind a dictionary with a null, and an entry that does not occur.
+    fn dictionary(texts: &StringViewArray) -> ArrayRef {
+        let mut known = std::collections::HashMap::new();
+        let mut values = vec![Some("does not occur"), None];
+        let keys: Vec<u32> = texts
+            .iter()
+            .map(|text| {
+                *known.entry(text).or_insert_with(|| {
+                    values.push(text);
+                    values.len() as u32 - 1
+                })
+            })
+            .collect();
+        let values = StringViewArray::from(values);
+        Arc::new(DictionaryArray::<UInt32Type>::try_new(keys.into(), Arc::new(values)).unwrap())
+    }
+
+    impl Rows for Scattered {
+        fn rows(&self) -> usize {
+            self.rows.len()
+        }
+
+        fn slice(&self, _: usize, _: usize) -> Result<RecordBatch> {
+            Err(Error::failed("not asked for"))
+        }
+
+        fn ordered(&self) -> Option<Ordered<'_>> {
+            Some(Ordered { columns: &self.columns, rows: &self.rows })
+        }
+    }
+
+    /// Reads a file with `parquet`'s own reader and compares values, statistics, page index and bloom filters with the
+    /// rows it was made of.
+    fn check(encoded: &Encoded, whole: &RecordBatch) {
+        let bytes = Bytes::from(encoded.bytes.clone());
+        let options = ReadOptionsBuilder::new()
+            .with_page_index()
+            .with_reader_properties(ReaderProperties::builder().set_read_bloom_filter(true).build())
+            .build();
+        let file = SerializedFileReader::new_with_options(bytes.clone(), options).unwrap();
+        let metadata = file.metadata();
+        let mut first = 0;
+        for group in 0..metadata.num_row_groups() {
+            let rows = metadata.row_group(group).num_rows() as usize;
+            for (at, chunk) in metadata.row_group(group).columns().iter().enumerate() {
+                let [name] = chunk.column_path().parts() else { continue };
+                let array = whole.column_by_name(name).unwrap().slice(first, rows);
+                let Some(texts) = array.as_string_view_opt() else { continue };
+                let read = RowGroupReader::get_column_bloom_filter(&*file.get_row_group(group).unwrap(), at)
+                    .cloned();
+                assert_eq!(
+                    read.is_some(),
+                    BLOOM_COLUMNS.contains(&name.as_str()) && texts.null_count() < rows,
+                    "{name}"
+                );
+                if let Some(filter) = read {
+                    assert!(texts.iter().flatten().all(|text| filter.check(text.as_bytes())), "{name}");
+                    let odd = (0..1_000).filter(|at| filter.check(format!("odd {at}").as_bytes())).count();
+                    assert!(odd < 60, "{name}: {odd}");
+                }
+                if let Some(statistics) = chunk.statistics() {
+                    assert_eq!(statistics.null_count_opt(), Some(texts.null_count() as u64), "{name}");
+                    if let (Some(least), Some(most)) =
+                        (statistics.min_bytes_opt(), statistics.max_bytes_opt())
+                    {
+                        let holds = |text: &str| least <= text.as_bytes() && text.as_bytes() <= most;
+                        assert!(texts.iter().flatten().all(holds), "{name}");
+                    }
+                }
+                let places = metadata.offset_index().unwrap()[group][at].page_locations();
+                if let ColumnIndexMetaData::BYTE_ARRAY(index) = &metadata.column_index().unwrap()[group][at] {
+                    for (page, place) in places.iter().enumerate() {
+                        let start = place.first_row_index as usize;
+                        let end = places.get(page + 1).map_or(rows, |next| next.first_row_index as usize);
+                        let texts = texts.slice(start, end - start);
+                        assert_eq!(index.null_count(page), Some(texts.null_count() as i64), "{name}");
+                        assert_eq!(index.is_null_page(page), texts.null_count() == texts.len(), "{name}");
+                        let (least, most) = (index.min_value(page), index.max_value(page));
+                        let holds = |text: &str| {
+                            least.unwrap() <= text.as_bytes() && text.as_bytes() <= most.unwrap()
+                        };
+                        assert!(texts.iter().flatten().all(holds), "{name}");
+                    }
+                }
+            }
+            first += rows;
+        }
+        let mut at = 0;
+        for read in ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().build().unwrap() {
+            let read = read.unwrap();
+            for (column, values) in read.schema_ref().fields().iter().zip(read.columns()) {
+                let wrote = whole.column_by_name(column.name()).unwrap().slice(at, read.num_rows());
+                assert_eq!(&cast(values, wrote.data_type()).unwrap(), &wrote, "{}", column.name());
+            }
+            at += read.num_rows();
+        }
+        assert_eq!(at, whole.num_rows());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(12))]
+
+        #[test]
+        fn columns_of_any_shape_come_back_both_ways_in_the_same_bytes(
+            shapes in proptest::collection::vec(proptest::sample::select(&Shape::ALL[..]), TEXTS.len()),
+            rows in prop_oneof![1usize..20, 9_999usize..10_003, 20_500usize..21_000],
+            seed in any::<usize>(),
+        ) {
+            let whole = shaped(rows, &shapes, seed);
+            let by = Partitioning::default();
+            let sliced = encode(&whole, &by).unwrap();
+            let ordered = encode(&Scattered::of(&whole), &by).unwrap();
+            prop_assert!(sliced.bytes == ordered.bytes);
+            prop_assert_eq!(&sliced.stats, &ordered.stats);
+            check(&ordered, &whole);
+        }
+    }
+
+    #[test]
+    fn row_groups_are_cut_alike_both_ways() {
+        let rows = ROW_GROUP_ROWS + 3_000;
+        let whole = varied(rows);
+        let sliced = encode(&whole, &Partitioning::default()).unwrap();
+        let ordered = encode(&Scattered::of(&whole), &Partitioning::default()).unwrap();
+        assert!(sliced.bytes == ordered.bytes);
+        check(&ordered, &whole);
     }
 
     #[test]
