@@ -23,6 +23,8 @@ use crate::schema::{COLUMNS, Form, RESOURCE_FIELDS, known, resource_item, resour
 /// The columns in which hardly any text comes twice: looking for it would be in vain.
 const UNIQUE: [usize; 3] = [known("event_id"), known("request_id"), known("shared_event_id")];
 
+const RESOURCES: usize = known("resources");
+
 /// The objects of each node that are kept, the last one met first: calls of a few callers take turns.
 const MEMOS: usize = 4;
 
@@ -33,42 +35,37 @@ pub(super) enum Place {
     Side = 1,
 }
 
-/// Values with a bit each for whether they are there; shorter than the batch until a later row has a value.
+/// Values, and for each whether it is there; shorter than the batch until a later row has a value.
 #[derive(Default)]
 struct Sparse<T> {
     values: Vec<T>,
-    valid: BitVec,
-}
-
-/// A growable bitmap that can be cut.
-struct BitVec(BooleanBufferBuilder);
-
-impl Default for BitVec {
-    fn default() -> Self {
-        BitVec(BooleanBufferBuilder::new(0))
-    }
+    /// A byte each, which is faster to append than a bit.
+    valid: Vec<bool>,
 }
 
 impl<T: Copy + Default> Sparse<T> {
     fn set(&mut self, row: usize, value: T, likely_rows: usize) {
         if self.values.capacity() == 0 {
             self.values.reserve(likely_rows);
+            self.valid.reserve(likely_rows);
         }
-        self.cut(row);
-        self.pad(row);
+        if self.values.len() != row {
+            self.cut(row);
+            self.pad(row);
+        }
         self.values.push(value);
-        self.valid.0.append(true);
+        self.valid.push(true);
     }
 
     fn get(&self, row: usize) -> Option<T> {
-        (row < self.values.len() && self.valid.0.get_bit(row)).then(|| self.values[row])
+        (row < self.values.len() && self.valid[row]).then(|| self.values[row])
     }
 
     /// Forgets the values at and after `row`.
     fn cut(&mut self, row: usize) {
         if self.values.len() > row {
             self.values.truncate(row);
-            self.valid.0.truncate(row);
+            self.valid.truncate(row);
         }
     }
 
@@ -76,13 +73,13 @@ impl<T: Copy + Default> Sparse<T> {
         let missing = rows.saturating_sub(self.values.len());
         if missing > 0 {
             self.values.resize(rows, T::default());
-            self.valid.0.append_n(missing, false);
+            self.valid.resize(rows, false);
         }
     }
 
     fn finish(mut self, rows: usize) -> (Vec<T>, NullBuffer) {
         self.pad(rows);
-        (self.values, NullBuffer::new(self.valid.0.finish()))
+        (self.values, NullBuffer::from(self.valid))
     }
 }
 
@@ -91,11 +88,13 @@ struct Distinct {
     /// The first is no text's.
     views: Vec<u128>,
     interner: Interner,
+    /// Where the last text that was delivered stands in the arena, as JSON, and its number.
+    last: (u32, u32, u32),
 }
 
 impl Default for Distinct {
     fn default() -> Self {
-        Distinct { views: vec![0], interner: Interner::default() }
+        Distinct { views: vec![0], interner: Interner::default(), last: (0, 0, 0) }
     }
 }
 
@@ -118,6 +117,22 @@ impl Distinct {
         number
     }
 
+    /// Remembers that the JSON `start..end` of the arena is the text of this number. Only JSON that ends by itself: a
+    /// string, a list, an object.
+    fn remember(&mut self, start: usize, end: usize, number: u32) {
+        if let (Ok(start), Ok(end)) = (u32::try_from(start), u32::try_from(end)) {
+            self.last = (start, end, number);
+        }
+    }
+
+    /// The text remembered last if the arena has the same JSON at `at`: its number, and the byte after the JSON.
+    fn repeated(&self, arena: &[u8], at: usize) -> Option<(u32, usize)> {
+        let (start, end, number) = self.last;
+        let known = &arena[start as usize..end as usize];
+        let after = at + known.len();
+        (number > 0 && arena.get(at..after).is_some_and(|next| same(next, known))).then_some((number, after))
+    }
+
     fn memory_bytes(&self) -> usize {
         self.views.len() * size_of::<u128>() + self.interner.memory_bytes()
     }
@@ -129,8 +144,6 @@ struct Texts {
     /// A number a row; shorter than the batch until a later row has a text.
     numbers: Vec<u32>,
     distinct: Distinct,
-    /// Where the last text that was delivered stands in the arena, as JSON, and its number.
-    last: (u32, u32, u32),
     /// The last text that was copied from another column: the column, its number there, and here.
     copied: (usize, u32, u32),
 }
@@ -141,6 +154,7 @@ impl Texts {
             self.numbers.reserve(likely_rows);
         }
         if self.numbers.len() != row {
+            self.numbers.truncate(row);
             self.numbers.resize(row, 0);
         }
         self.numbers.push(number);
@@ -186,6 +200,8 @@ pub struct Rows {
     builders: Vec<Builder>,
     /// The objects met last, for each node of the record's tree that was asked for.
     memos: Vec<Vec<Memo>>,
+    /// What was worked out last from a text: the text's number, and what it says.
+    pub(super) worked_out: [(u32, u8); 2],
     /// What orders the rows kept so far by their ids.
     ids: Vec<u128>,
     side: Vec<u8>,
@@ -219,6 +235,7 @@ impl Rows {
         Rows {
             builders,
             memos: Vec::new(),
+            worked_out: [(0, 0); 2],
             ids: Vec::new(),
             side: Vec::new(),
             side_before: 0,
@@ -340,7 +357,6 @@ impl Rows {
         match &mut self.builders[column] {
             Builder::Texts(texts) => {
                 let (number, is_new) = Rows::number_of(&mut texts.distinct, &mut self.side, arena, view);
-                texts.numbers.truncate(self.len);
                 texts.set(self.len, number, self.likely_rows);
                 if is_new {
                     self.keep_side();
@@ -351,27 +367,21 @@ impl Rows {
         }
     }
 
-    /// Remembers that the text set last in the column is that of the JSON `start..end` of the arena.
+    /// Remembers that the text set last in the column is that of the JSON `start..end` of the arena, which ends by
+    /// itself.
     pub(super) fn remember(&mut self, column: usize, start: usize, end: usize) {
         if let Builder::Texts(texts) = &mut self.builders[column]
-            && let (Ok(start), Ok(end)) = (u32::try_from(start), u32::try_from(end))
             && let Some(&number) = texts.numbers.last()
         {
-            texts.last = (start, end, number);
+            texts.distinct.remember(start, end, number);
         }
     }
 
     /// Sets the text remembered last in the column if the arena has the same JSON at `at`, and returns the byte after
-    /// it. Only JSON that ends by itself is remembered: a string, a list, an object.
+    /// it.
     pub(super) fn repeat(&mut self, column: usize, arena: &[u8], at: usize) -> Option<usize> {
         let Builder::Texts(texts) = &mut self.builders[column] else { return None };
-        let (start, end, number) = texts.last;
-        let known = &arena[start as usize..end as usize];
-        let after = at + known.len();
-        if number == 0 || !arena.get(at..after).is_some_and(|next| same(next, known)) {
-            return None;
-        }
-        texts.numbers.truncate(self.len);
+        let (number, after) = texts.distinct.repeated(arena, at)?;
         texts.set(self.len, number, self.likely_rows);
         Some(after)
     }
@@ -389,7 +399,6 @@ impl Rows {
         let memo = &memos[0];
         for &(column, number) in &memo.numbers {
             if let Builder::Texts(texts) = &mut self.builders[column] {
-                texts.numbers.truncate(self.len);
                 texts.set(self.len, number, self.likely_rows);
             }
         }
@@ -431,7 +440,6 @@ impl Rows {
             && texts.copied.1 == source
         {
             let number = texts.copied.2;
-            texts.numbers.truncate(row);
             texts.set(row, number, self.likely_rows);
             return;
         }
@@ -457,28 +465,47 @@ impl Rows {
         if let Builder::Texts(texts) = &mut self.builders[column]
             && number > 0
         {
-            texts.numbers.truncate(self.len);
             texts.set(self.len, number, self.likely_rows);
         }
     }
 
-    /// The number of a text in the row being written or before; 0 for none.
-    pub(super) fn text_number(&self, column: usize, row: usize) -> u32 {
+    /// The number of a text in the row being written; 0 for none.
+    pub(super) fn text_number(&self, column: usize) -> u32 {
         match &self.builders[column] {
-            Builder::Texts(texts) => texts.get(row),
+            Builder::Texts(texts) => texts.get(self.len),
             _ => 0,
         }
     }
 
-    /// The number of a resource's text.
-    pub(super) fn resource_text(&mut self, column: usize, member: usize, arena: &[u8], view: u128) -> u32 {
-        let Builder::Resources(resources) = &mut self.builders[column] else { return 0 };
+    /// The number of a resource's text, whose JSON is `start..end` of the arena.
+    pub(super) fn resource_text(
+        &mut self,
+        member: usize,
+        arena: &[u8],
+        view: u128,
+        (start, end): (usize, usize),
+    ) -> u32 {
+        let Builder::Resources(resources) = &mut self.builders[RESOURCES] else { return 0 };
         let distinct = &mut resources.members[member];
         let (number, is_new) = Rows::number_of(distinct, &mut self.side, arena, view);
+        distinct.remember(start, end, number);
         if is_new {
             self.keep_side();
         }
         number
+    }
+
+    /// The number of a resource's text if the arena has at `at` the JSON that had it last, and the byte after it.
+    pub(super) fn repeat_resource_text(
+        &self,
+        member: usize,
+        arena: &[u8],
+        at: usize,
+    ) -> Option<(u32, usize)> {
+        match &self.builders[RESOURCES] {
+            Builder::Resources(resources) => resources.members[member].repeated(arena, at),
+            _ => None,
+        }
     }
 
     pub(super) fn set_bool(&mut self, column: usize, value: bool) {

@@ -79,10 +79,14 @@ pub(super) fn derive(arena: &[u8], provenance: &Provenance, rows: &mut Rows) -> 
     };
     let account = first_of(rows, &[RECIPIENT_ACCOUNT_ID, ACCOUNT_ID]);
     let region = first_of(rows, &[AWS_REGION]);
-    let is = |rows: &Rows, names: &[&[u8]]| {
-        rows.text(arena, IDENTITY_TYPE, row).is_some_and(|kind| names.contains(&kind.bytes()))
-    };
-    let assumed = is(rows, &[b"AssumedRole"]);
+    let kind = worked_out(rows, 0, IDENTITY_TYPE, arena, |kind| match kind {
+        b"Root" | b"IAMUser" => BY_USER,
+        b"AssumedRole" => BY_SESSION | ASSUMED,
+        b"FederatedUser" => BY_SESSION,
+        b"AWSService" => BY_SERVICE,
+        _ => 0,
+    });
+    let assumed = kind & ASSUMED > 0;
     let issuer = if assumed { first_of(rows, &[ISSUER_ARN]) } else { None };
     let principal = issuer.or_else(|| {
         first_of(rows, &[IDENTITY_ARN, IDENTITY_PRINCIPAL_ID, IDENTITY_INVOKED_BY, IDENTITY_ACCOUNT_ID])
@@ -95,16 +99,35 @@ pub(super) fn derive(arena: &[u8], provenance: &Provenance, rows: &mut Rows) -> 
         }
     }
     rows.set_text_number(ROW_SOURCE_OBJECT, provenance.object);
-    let by_user = is(rows, &[b"Root", b"IAMUser"]);
-    let by_session = assumed || is(rows, &[b"FederatedUser"]);
     // Unlike the user agent, the source address is not the caller's to choose.
-    let from_service = rows
-        .text(arena, SOURCE_IP_ADDRESS, row)
-        .is_some_and(|address| address.bytes().ends_with(b".amazonaws.com"));
-    let by_service =
-        is(rows, &[b"AWSService"]) || from_service || first_of(rows, &[IDENTITY_INVOKED_BY]).is_some();
-    rows.set_bool(BY_ROOT_OR_IAM_USER, by_user);
-    rows.set_bool(BY_TEMPORARY_CREDENTIALS, by_session);
+    let address = worked_out(rows, 1, SOURCE_IP_ADDRESS, arena, |address| {
+        if address.ends_with(b".amazonaws.com") { BY_SERVICE } else { 0 }
+    });
+    let by_service = (kind | address) & BY_SERVICE > 0 || first_of(rows, &[IDENTITY_INVOKED_BY]).is_some();
+    rows.set_bool(BY_ROOT_OR_IAM_USER, kind & BY_USER > 0);
+    rows.set_bool(BY_TEMPORARY_CREDENTIALS, kind & BY_SESSION > 0);
     rows.set_bool(BY_AWS_SERVICE, by_service);
     filled_in
+}
+
+const BY_USER: u8 = 1;
+const BY_SESSION: u8 = 2;
+const ASSUMED: u8 = 4;
+const BY_SERVICE: u8 = 8;
+
+/// What `says` makes of the text that a column has in the row being written, nothing where it has none; asked once as
+/// long as the text is the same.
+fn worked_out(
+    rows: &mut Rows,
+    slot: usize,
+    column: usize,
+    arena: &[u8],
+    says: impl FnOnce(&[u8]) -> u8,
+) -> u8 {
+    let number = rows.text_number(column);
+    if rows.worked_out[slot].0 != number {
+        let flags = rows.text(arena, column, rows.len()).map_or(0, |text| says(text.bytes()));
+        rows.worked_out[slot] = (number, flags);
+    }
+    rows.worked_out[slot].1
 }

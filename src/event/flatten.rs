@@ -15,11 +15,11 @@ use super::scan::{Scanner, StringSpan, SyntaxError, unescape};
 use super::sort::{hash, id_key};
 use super::time;
 use super::tree::{Member, Node, TREE};
+use crate::intern::same;
 use crate::schema::{COLUMNS, Form, RESOURCE_FIELDS, known};
 
 const EVENT_SOURCE: usize = known("event_source");
 const EVENT_ID: usize = known("event_id");
-const RESOURCES: usize = known("resources");
 const UNMAPPED: usize = known("unmapped");
 const ROW_SHAPE: usize = known("row_shape");
 const ROW_SOURCE_RECORD: usize = known("row_source_record");
@@ -373,7 +373,9 @@ impl Flattener {
                 matches!(parsed, Some(time::Parsed::Canonical(_)))
             }
             Form::Bool if matches!(next, Some(b't' | b'f')) => {
-                scanner.skip_value()?;
+                if !scanner.take(b"true") && !scanner.take(b"false") {
+                    scanner.skip_value()?;
+                }
                 rows.set_bool(column, next == Some(b't'));
                 true
             }
@@ -482,13 +484,22 @@ impl Flattener {
             } else {
                 name
             };
-            let member = RESOURCE_FIELDS.iter().position(|(field, _)| field.as_bytes() == name);
+            let member = RESOURCE_FIELDS.iter().position(|(field, _)| same(field.as_bytes(), name));
             match member {
                 Some(member) if scanner.peek() == Some(b'"') => {
-                    let view = text_view(arena, &scanner.string()?, rows);
-                    exact &= view.is_some() && resource[member] == 0;
-                    if let Some(view) = view {
-                        resource[member] = rows.resource_text(RESOURCES, member, arena, view);
+                    exact &= resource[member] == 0;
+                    let start = scanner.at;
+                    if let Some((number, end)) = rows.repeat_resource_text(member, arena, start) {
+                        resource[member] = number;
+                        scanner.at = end;
+                        continue;
+                    }
+                    match text_view(arena, &scanner.string()?, rows) {
+                        Some(view) => {
+                            let json = (start, scanner.at);
+                            resource[member] = rows.resource_text(member, arena, view, json);
+                        }
+                        None => exact = false,
                     }
                 }
                 _ => {
