@@ -72,24 +72,22 @@ impl Interner {
 /// Whether two texts are equal; faster than `==` on slices where they are short or soon differ.
 #[inline]
 pub fn same(left: &[u8], right: &[u8]) -> bool {
-    let word = |bytes: &[u8]| bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
     let length = left.len();
     if length != right.len() {
         return false;
     }
+    // Two loads that overlap cover what is shorter than both.
     match length {
-        8..=32 => {
-            let mut at = 0;
-            while at + 8 <= length {
-                if word(&left[at..]) != word(&right[at..]) {
-                    return false;
-                }
-                at += 8;
-            }
-            word(&left[length - 8..]) == word(&right[length - 8..])
+        0..8 => left.iter().zip(right).all(|(left, right)| left == right),
+        8..=16 => {
+            left.first_chunk::<8>() == right.first_chunk::<8>()
+                && left.last_chunk::<8>() == right.last_chunk::<8>()
         }
-        33.. => word(left) == word(right) && left == right,
-        _ => left.iter().zip(right).all(|(left, right)| left == right),
+        17..=32 => {
+            left.first_chunk::<16>() == right.first_chunk::<16>()
+                && left.last_chunk::<16>() == right.last_chunk::<16>()
+        }
+        _ => left.first_chunk::<16>() == right.first_chunk::<16>() && left == right,
     }
 }
 

@@ -585,7 +585,7 @@ impl Rows {
             columns.push(match builder {
                 Builder::Texts(Texts { mut numbers, distinct, .. }) if !numbers.is_empty() => {
                     numbers.resize(rows, 0);
-                    Some(dictionary(numbers, distinct, &strings)?)
+                    Some(dictionary(numbers, distinct, &strings))
                 }
                 Builder::Views(sparse) if !sparse.values.is_empty() => {
                     let (views, nulls) = sparse.finish(rows);
@@ -627,7 +627,7 @@ fn finish_resources(
     let members = resources.members.into_iter().enumerate().map(|(member, distinct)| {
         dictionary(elements.iter().map(|(_, resource)| resource[member]).collect(), distinct, strings)
     });
-    let members = members.collect::<Result<Vec<ArrayRef>, ArrowError>>()?;
+    let members: Vec<ArrayRef> = members.collect();
     let present = NullBuffer::from_iter(elements.iter().map(|(present, _)| *present));
     let fields: Fields = resource_members()
         .iter()
@@ -647,12 +647,13 @@ fn dictionary(
     numbers: Vec<u32>,
     distinct: Distinct,
     strings: &dyn Fn(Vec<u128>, Option<NullBuffer>) -> ArrayRef,
-) -> Result<ArrayRef, ArrowError> {
+) -> ArrayRef {
     let mut valid = BooleanBufferBuilder::new(distinct.views.len());
     valid.append(false);
     valid.append_n(distinct.views.len() - 1, true);
     let texts = strings(distinct.views, Some(NullBuffer::new(valid.finish())));
-    Ok(Arc::new(DictionaryArray::<UInt32Type>::try_new(UInt32Array::from(numbers), texts)?))
+    // SAFETY: every number is 0 or was given by `Distinct::number`, so it is the position of a view.
+    Arc::new(unsafe { DictionaryArray::<UInt32Type>::new_unchecked(UInt32Array::from(numbers), texts) })
 }
 
 /// A finished column, or some of its rows, with the type that the schema gives it.

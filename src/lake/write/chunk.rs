@@ -70,8 +70,11 @@ impl Values<'_> {
 
     /// How many there are in some rows or slots.
     fn count(&self, slots: Range<usize>) -> usize {
+        // Summed as what a comparison gives, so that many are compared at once.
         match self {
-            Values::Texts { numbers, .. } => numbers[slots].iter().filter(|&&number| number > 0).count(),
+            Values::Texts { numbers, .. } => {
+                numbers[slots].iter().map(|&number| u32::from(number > 0)).sum::<u32>() as usize
+            }
             Values::Longs(values) => values[slots].iter().filter(|value| value.is_some()).count(),
             Values::Bools(values) => values[slots].iter().filter(|value| value.is_some()).count(),
         }
