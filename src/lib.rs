@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!              ┌─────────────────────────── convert ───────────────────────────┐          ┌─ query ─┐
-//!  trails ─▶ source ──bytes──▶ event ──record batches, rejected──▶ lake ──snapshot──────▶ table ─▶ rows
+//!  trails ─▶ source ──bytes──▶ event ──sorted columns, rejected──▶ lake ──snapshot──────▶ table ─▶ rows
 //!            list, fetch       decode ▸ flatten ▸ batch (pure)      write ▸ commit          scan, print
 //! ```
 //!

@@ -189,7 +189,8 @@ enum Builder {
     Views(Sparse<u128>),
     Bools(Sparse<bool>),
     Numbers(Sparse<i64>),
-    Resources(Resources),
+    /// Much larger than the others.
+    Resources(Box<Resources>),
 }
 
 /// The rows of a batch while they are being flattened.
@@ -229,7 +230,7 @@ impl Rows {
                 Form::Text | Form::Json => Builder::Texts(Texts::default()),
                 Form::Bool => Builder::Bools(Sparse::default()),
                 Form::Time | Form::Int => Builder::Numbers(Sparse::default()),
-                Form::Resources => Builder::Resources(Resources::default()),
+                Form::Resources => Builder::Resources(Box::default()),
             })
             .collect();
         Rows {
@@ -606,7 +607,7 @@ impl Rows {
                     })
                 }
                 Builder::Resources(resources) if !resources.lists.values.is_empty() => {
-                    Some(finish_resources(resources, rows, &strings)?)
+                    Some(finish_resources(*resources, rows, &strings)?)
                 }
                 _ => None,
             });

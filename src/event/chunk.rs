@@ -1,4 +1,4 @@
-//! Objects in, sorted record batches out: the whole of `event` behind one type.
+//! Objects in, sorted columns out: the whole of `event` behind one type.
 
 use std::ops::Range;
 
@@ -74,7 +74,7 @@ pub struct Outcome {
     pub inflated_bytes: u64,
 }
 
-/// A bounded number of objects on their way to record batches.
+/// A bounded number of objects on their way to columns.
 ///
 /// The text of all of them lies in one buffer whose size is set once; [`Chunk::has_room`] says when it is time to
 /// [`Chunk::finish`]. An object larger than the buffer is taken all the same when the chunk is empty.
