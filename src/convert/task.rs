@@ -8,6 +8,7 @@
 //! A task touches nothing shared. Its report is a plain value; what it has put becomes visible only when the driver
 //! commits it.
 
+use std::ops::Range;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -35,12 +36,16 @@ use crate::lake::ledger::{Entry, Verdict};
 use crate::lake::lookup::{Arrival, Lookup};
 use crate::lake::rejected::{self, Rejected};
 use crate::lake::write::{self, encode};
-use crate::source::fetch::{Failure, fetch};
+use crate::source::fetch::{Failure, Wanted, fetch_all};
 use crate::source::list::Object;
 use crate::store::Location;
 
 /// GETs of one task at once: at 30 ms a request that is 500 objects a second, more than a core converts.
 const FETCHES: usize = 16;
+
+/// Local files read together, and the bytes of them: large ones take longer to read than a change of threads does.
+const FILES_AT_ONCE: usize = 16;
+const BYTES_AT_ONCE: u64 = 1 << 20;
 
 /// Rejected input is put when this much of it has come together.
 const REJECTED_BYTES: usize = 8 << 20;
@@ -201,19 +206,14 @@ pub async fn run(
     workers: &Workers,
 ) -> Result<TaskReport> {
     let settings = &spec.settings;
-    let most = settings.in_flight_kib;
+    let sources = &shared.sources;
     // Each task has its own: one that waits for its turn must not keep others from reading.
-    let in_flight = Arc::new(Semaphore::new(most as usize));
-    let objects = stream::iter(spec.objects.iter().enumerate())
-        .map(|(at, object)| {
-            let permits = u32::try_from(object.size / 1024 + 1).unwrap_or(most).min(most);
-            let (in_flight, sources) = (Arc::clone(&in_flight), &shared.sources);
-            async move {
-                let permit = in_flight.acquire_many_owned(permits).await.ok();
-                (at, fetch_one(object, sources, settings.max_object_bytes).await, permit)
-            }
-        })
-        .buffered(FETCHES);
+    let in_flight = &Arc::new(Semaphore::new(settings.in_flight_kib as usize));
+    let at_once = if sources.iter().all(Location::is_local) { FILES_AT_ONCE } else { 1 };
+    let objects = stream::iter(together(&spec.objects, at_once))
+        .map(|objects| fetch_some(&spec.objects, objects, sources, settings, in_flight))
+        .buffered(FETCHES.div_ceil(at_once).max(2))
+        .flat_map(stream::iter);
     run_over(Arc::clone(&spec), objects, turn, Arc::clone(&shared), workers).await
 }
 
@@ -281,18 +281,67 @@ async fn run_over(
     worked
 }
 
-async fn fetch_one(
-    object: &TaskObject,
+/// The objects that are read together, at most so many.
+fn together(objects: &[TaskObject], most: usize) -> Vec<Range<usize>> {
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    let mut bytes = 0;
+    for (at, object) in objects.iter().enumerate() {
+        bytes += object.size;
+        match ranges.last_mut() {
+            Some(range) if range.len() < most && bytes <= BYTES_AT_ONCE => range.end = at + 1,
+            _ => {
+                ranges.push(at..at + 1);
+                bytes = object.size;
+            }
+        }
+    }
+    ranges
+}
+
+/// Reads some of a task's objects together, within the permits that there are.
+async fn fetch_some(
+    of: &[TaskObject],
+    objects: Range<usize>,
     sources: &[Location],
-    limit_bytes: u64,
-) -> std::result::Result<Bytes, Failure> {
+    settings: &Settings,
+    in_flight: &Arc<Semaphore>,
+) -> Vec<Fetched> {
+    let (limit_bytes, most) = (settings.max_object_bytes, settings.in_flight_kib);
+    let objects: Vec<(usize, &TaskObject)> = objects.clone().zip(&of[objects]).collect();
+    let permits = |object: &TaskObject| u32::try_from(object.size / 1024 + 1).unwrap_or(most);
+    let all = objects.iter().fold(0, |all: u32, (_, object)| all.saturating_add(permits(object))).min(most);
+    let mut all = Arc::clone(in_flight).acquire_many_owned(all).await.ok();
+    let mut wanted = Vec::with_capacity(objects.len());
+    let mut fetched: Vec<Option<Fetched>> = Vec::with_capacity(objects.len());
+    for &(at, object) in &objects {
+        let permit = all.as_mut().and_then(|all| {
+            let share = (permits(object) as usize).min(all.num_permits());
+            all.split(share)
+        });
+        match find(object, sources) {
+            Ok(found) => {
+                wanted.push((at, permit, found));
+                fetched.push(None);
+            }
+            Err(failure) => fetched.push(Some((at, Err(failure), permit))),
+        }
+    }
+    let (about, wanted): (Vec<_>, Vec<_>) =
+        wanted.into_iter().map(|(at, permit, wanted)| ((at, permit), wanted)).unzip();
+    let read = fetch_all(&wanted, limit_bytes).await;
+    let mut read = about.into_iter().zip(read).map(|((at, permit), read)| (at, read, permit));
+    fetched.into_iter().filter_map(|fetched| fetched.or_else(|| read.next())).collect()
+}
+
+/// Where an object is, and what was listed.
+fn find<'a>(object: &TaskObject, sources: &'a [Location]) -> std::result::Result<Wanted<'a>, Failure> {
     let path = object_store::path::Path::parse(&object.path)
         .context(|| format!("reading {}", object.url))
         .map_err(Failure::Other)?;
     let listed =
         Object { folder: 0, name: "".into(), size: object.size, version: object.version.as_str().into() };
     match sources.get(object.source as usize) {
-        Some(source) => fetch(source, &path, &listed, limit_bytes).await,
+        Some(location) => Ok(Wanted { location, path, object: listed }),
         None => Err(Failure::Other(Error::failed("the task names a source that the run does not have"))),
     }
 }
@@ -579,12 +628,13 @@ impl write::Rows for Sorted<'_> {
         self.0.rows()
     }
 
-    fn is_without_values(&self, column: usize) -> bool {
-        self.0.is_without_values(column)
-    }
-
     fn slice(&self, start: usize, most: usize) -> Result<RecordBatch> {
         self.0.batch(start, most).context(|| "sorting rows".into())
+    }
+
+    fn ordered(&self) -> Option<write::Ordered<'_>> {
+        let (columns, rows) = self.0.ordered();
+        Some(write::Ordered { columns, rows })
     }
 }
 

@@ -659,10 +659,6 @@ impl write::Rows for Part<'_> {
         self.rows
     }
 
-    fn is_without_values(&self, column: usize) -> bool {
-        self.merge.borrow().with_values.get(column).is_none_or(|has| !has)
-    }
-
     fn slice(&self, start: usize, most: usize) -> Result<RecordBatch> {
         if start != self.handed_out.get() {
             return Err(Error::failed("merged rows were asked for twice, which is a defect of this program"));
