@@ -51,14 +51,14 @@ async fn race_beside(runs: &[&[Location]], compacting: bool) -> (Vec<Report>, Co
         }
     };
     let compacting = async {
-        while compacting {
-            start_compact(bucket(Arc::new(Faulty::new(store.clone(), &[]).slow(WAIT)), "lake"))
-                .await
-                .unwrap()
-                .unwrap();
+        if !compacting {
+            return std::future::pending().await;
+        }
+        loop {
+            let slow = Faulty::new(store.clone(), &[]).slow(WAIT);
+            start_compact(bucket(Arc::new(slow), "lake")).await.unwrap().unwrap();
             tokio::task::yield_now().await;
         }
-        std::future::pending::<()>().await;
     };
     let reports = tokio::select! {
         reports = runs => reports,

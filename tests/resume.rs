@@ -81,7 +81,7 @@ async fn a_run_that_dies_at_any_write_is_finished_by_the_next() {
         Contents::of(&lake).await;
         convert(&begun.options(store.clone())).await.unwrap();
         Contents::of(&lake).await.expect(&whole, &format!("{fault:?}"));
-        if number % 8 == 0 {
+        if number.is_multiple_of(8) {
             let report = convert(&begun.options(store)).await.unwrap();
             assert_eq!((report.records.found, report.commits), (0, 0), "{fault:?}");
         }
