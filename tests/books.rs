@@ -21,11 +21,11 @@ use trailhouse::lake::layout::Partitioning;
 use trailhouse::lake::snapshot::Lake;
 
 use crate::support::faulty::{Fault, Faulty};
-use crate::support::runs::{Contents, bucket, convert, events, options, start};
+use crate::support::runs::{Contents, bucket, convert, events, options, replay, start, start_compact};
 use crate::support::trail::{A, B, event, gzip, key, with, without};
 
 /// Histories tried where `PROPTEST_CASES` does not say.
-const CASES: u32 = 24;
+const CASES: u32 = 16;
 
 /// Times of events; some are on either side of a midnight.
 const TIMES: [&str; 7] = [
@@ -75,9 +75,25 @@ struct Run {
     lookback_days: Option<u64>,
     jobs: usize,
     commit_bytes: u64,
+    max_object_bytes: u64,
     of_lake: Option<Fault>,
     of_source: Option<Fault>,
 }
+
+/// One that leaves nothing.
+const ALL: Run = Run {
+    sources: 3,
+    since: None,
+    until: None,
+    account: None,
+    region: None,
+    lookback_days: None,
+    jobs: 2,
+    commit_bytes: 1 << 30,
+    max_object_bytes: 64 << 20,
+    of_lake: None,
+    of_source: None,
+};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -87,6 +103,10 @@ enum Step {
     Delete(usize),
     Run(Run),
     Race(Run, Run),
+    /// Fewer files; beside a run, if there is one.
+    Compact(Option<Fault>, Option<Run>),
+    /// What was rejected, once more; beside a run, if there is one.
+    Replay(Option<Fault>, Option<Run>),
 }
 
 fn event_of() -> impl Strategy<Value = (bool, usize, Oddity)> {
@@ -112,14 +132,19 @@ fn delivery() -> impl Strategy<Value = Delivery> {
     )
 }
 
-fn run() -> impl Strategy<Value = Run> {
-    let of_lake = prop_oneof![
+fn of_lake() -> impl Strategy<Value = Option<Fault>> {
+    prop_oneof![
         4 => Just(None),
         1 => (1..25usize).prop_map(|at| Some(Fault::DieAt(at))),
         1 => (1..25usize).prop_map(|at| Some(Fault::DieAfter(at))),
         1 => (1..12usize).prop_map(|at| Some(Fault::LoseAnswer(at))),
         1 => (1..60usize).prop_map(|at| Some(Fault::FailRequest(at))),
-    ];
+    ]
+}
+
+fn run() -> impl Strategy<Value = Run> {
+    // By the lower one an object of two events is rejected.
+    let limit = prop_oneof![5 => Just(64 << 20), 1 => Just(1200)];
     let of_source = prop_oneof![
         6 => Just(None),
         1 => (1..20usize).prop_map(|at| Some(Fault::FailRequest(at))),
@@ -134,28 +159,31 @@ fn run() -> impl Strategy<Value = Run> {
         prop_oneof![3 => Just(None), 1 => of(any::<bool>())],
         prop_oneof![3 => Just(None), 1 => of(0..2usize)],
     );
-    (1..4usize, filters, lookback, 1..4usize, select(vec![1, 1000, 1 << 30]), of_lake, of_source).prop_map(
-        |(
-            sources,
-            (since, until, account, region),
-            lookback_days,
-            jobs,
-            commit_bytes,
-            of_lake,
-            of_source,
-        )| Run {
-            sources,
-            since,
-            until,
-            account,
-            region,
-            lookback_days,
-            jobs,
-            commit_bytes,
-            of_lake,
-            of_source,
-        },
-    )
+    (1..4usize, filters, lookback, 1..4usize, select(vec![1, 1000, 1 << 30]), limit, of_lake(), of_source)
+        .prop_map(
+            |(
+                sources,
+                (since, until, account, region),
+                lookback_days,
+                jobs,
+                commit_bytes,
+                max_object_bytes,
+                of_lake,
+                of_source,
+            )| Run {
+                sources,
+                since,
+                until,
+                account,
+                region,
+                lookback_days,
+                jobs,
+                commit_bytes,
+                max_object_bytes,
+                of_lake,
+                of_source,
+            },
+        )
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -165,6 +193,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<usize>().prop_map(Step::Delete),
         4 => run().prop_map(Step::Run),
         1 => (run(), run()).prop_map(|(one, other)| Step::Race(one, other)),
+        1 => (of_lake(), of(run())).prop_map(|(fault, beside)| Step::Replay(fault, beside)),
+        1 => (of_lake(), of(run())).prop_map(|(fault, beside)| Step::Compact(fault, beside)),
     ]
 }
 
@@ -323,6 +353,7 @@ impl History {
             lookback_days: run.lookback_days,
             jobs: run.jobs,
             commit_bytes: run.commit_bytes,
+            max_object_bytes: run.max_object_bytes,
             ..options(&sources, &bucket(wrapped(&self.lake, run.of_lake), "lake"))
         }
     }
@@ -375,28 +406,40 @@ impl History {
                     assert!(done.is_ok() || run.of_lake.or(run.of_source).is_some(), "{done:?}");
                 }
             }
+            Step::Compact(fault, beside) => {
+                let beside = beside.map(|run| (start(self.options(&run, true)), run));
+                let lake = self.options(&Run { of_lake: fault, ..ALL }, beside.is_some()).lake;
+                let done = start_compact(lake).await.unwrap();
+                assert!(done.is_ok() || fault.is_some(), "{done:?}");
+                if let Some((running, run)) = beside {
+                    let done = running.await.unwrap();
+                    self.tried.run(&done);
+                    assert!(done.is_ok() || run.of_lake.or(run.of_source).is_some(), "{done:?}");
+                }
+            }
+            Step::Replay(fault, beside) => {
+                let beside = beside.map(|run| (start(self.options(&run, true)), run));
+                let done = replay(&self.options(&Run { of_lake: fault, ..ALL }, beside.is_some())).await;
+                let no_lake = done.as_ref().is_err_and(|error| error.chain().starts_with("there is no lake"));
+                assert!(done.is_ok() || fault.is_some() || no_lake, "{done:?}");
+                if let Some((running, run)) = beside {
+                    let done = running.await.unwrap();
+                    self.tried.run(&done);
+                    assert!(done.is_ok() || run.of_lake.or(run.of_source).is_some(), "{done:?}");
+                }
+            }
         }
         self.look().await;
     }
 
     async fn end(&mut self) {
-        let all = Run {
-            sources: 3,
-            since: None,
-            until: None,
-            account: None,
-            region: None,
-            lookback_days: None,
-            jobs: 2,
-            commit_bytes: 1 << 30,
-            of_lake: None,
-            of_source: None,
-        };
-        let done = convert(&self.options(&all, false)).await;
+        let done = convert(&self.options(&ALL, false)).await;
         self.tried.run(&done);
         let report = done.unwrap();
         assert_eq!(report.objects.unreadable, 0);
+        replay(&self.options(&ALL, false)).await.unwrap();
         let contents = self.look().await;
+        assert!(contents.rejected.iter().all(|(_, _, record, ..)| record.is_some()));
         let there: BTreeSet<&Event> = self.stored.iter().flat_map(|stored| &stored.events).collect();
         let missing: Vec<_> = there.into_iter().filter(|event| !self.had.contains(*event)).collect();
         assert!(missing.is_empty(), "missing: {missing:?}");
@@ -406,7 +449,7 @@ impl History {
             let whole = contents.ledger.values().filter(|entry| entry.url == url && entry.filter.is_none());
             assert!(whole.count() > 0, "{url}");
         }
-        let again = convert(&self.options(&all, false)).await.unwrap();
+        let again = convert(&self.options(&ALL, false)).await.unwrap();
         assert_eq!((again.records.found, again.commits), (0, 0));
     }
 }

@@ -315,6 +315,19 @@ fn rejected_objects_are_converted_by_a_replay_and_once() {
 }
 
 #[test]
+fn a_replay_that_gives_copies_only_is_one_all_the_same() {
+    let env = TestEnv::new();
+    let large = with(at_noon("one"), "requestParameters", json!({"x": "x".repeat(5000)}));
+    Trail::default().log(&object(1, "a"), std::slice::from_ref(&large)).write(env.path("trail"));
+    convert(&env, &[]);
+    Trail::default().log(&object(1, "b"), &[large, json!(7)]).write(env.path("trail"));
+    env.run(["convert", "trail", "--to", "lake", "--max-object-size", "4KiB"]).code(3);
+    let report = replay(&env, &[], 3);
+    assert_eq!((report.all(RECORDS), report.n("/commits")), ([2, 0, 1, 0], 1));
+    assert_eq!(replay(&env, &[], 3).all(["/records/in", "/commits"]), [1, 0]);
+}
+
+#[test]
 fn a_replayed_record_keeps_its_number() {
     let env = TestEnv::new();
     let text = format!(r#"{{"Records":[{},"unreadable",{},"hopeless"]}}"#, at_noon("one"), at_noon("two"));

@@ -13,7 +13,8 @@ use crate::support::faulty::{Fault, Faulty};
 use crate::support::runs::{Contents, bucket, convert, events, holding, options};
 use crate::support::trail::Trail;
 
-/// Of the faults at every request, how many are left out between two; `TRAILHOUSE_FAULTS=1` leaves out none.
+/// Of the faults at every request of a lake one in so many is tried, and more of those of sources; `TRAILHOUSE_FAULTS=1` tries
+/// all.
 const EVERY: usize = 23;
 
 /// What can go wrong with the n-th request to a source.
@@ -25,15 +26,16 @@ const OF_SOURCES: [fn(usize) -> Fault; 5] = [
     |request| Fault::CutBody { request, silently: true },
 ];
 
-/// And with one to a lake. (The two that are about puts count these only.)
-const OF_LAKES: [fn(usize) -> Fault; 6] = [
+/// And with one to a lake.
+const OF_LAKES: [fn(usize) -> Fault; 4] = [
     Fault::FailRequest,
     |request| Fault::FailSome(request, 4),
     Fault::CutListing,
     |request| Fault::CutBody { request, silently: false },
-    Fault::LoseAnswer,
-    Fault::RepeatPut,
 ];
+
+/// And with a put to one.
+const OF_PUTS: [fn(usize) -> Fault; 2] = [Fault::LoseAnswer, Fault::RepeatPut];
 
 /// The records of a lake, its rejected input, and the objects that its ledger knows: all of it but which of several
 /// copies was kept, because a run that cannot read one object keeps the copy in another.
@@ -65,15 +67,18 @@ async fn whatever_fails_in_a_run_the_next_one_makes_good() {
     let [of_source, of_lake] = counted.each_ref().map(|store| Arc::new(store.clone()));
     convert(&run(of_source, of_lake)).await.unwrap();
     let whole = known(&bucket(whole, "lake")).await;
-    let [of_source, of_lake] = counted.map(|store| store.requests());
-    let faults = |kinds: &'static [fn(usize) -> Fault], requests: usize| {
+    let [of_source, of_lake] = counted.each_ref().map(Faulty::requests);
+    let puts = counted[1].puts();
+    let faults = |kinds: &'static [fn(usize) -> Fault], requests: usize, every: usize| {
         let all = (1..=requests)
             .flat_map(move |request| (0..).zip(kinds).map(move |(at, fault)| (request + at, fault(request))));
-        all.filter(move |(number, _)| number % every == 0).map(|(_, fault)| fault)
+        all.filter(move |(number, _)| number.is_multiple_of(every)).map(|(_, fault)| fault)
     };
-    let faults = faults(&OF_SOURCES, of_source)
-        .map(|fault| (Some(fault), None))
-        .chain(faults(&OF_LAKES, of_lake).map(|fault| (None, Some(fault))));
+    let faults = faults(&OF_SOURCES, of_source, every.div_ceil(3)).map(|fault| (Some(fault), None)).chain(
+        faults(&OF_LAKES, of_lake, every)
+            .chain(faults(&OF_PUTS, puts, every.div_ceil(3)))
+            .map(|fault| (None, Some(fault))),
+    );
     let trials = stream::iter(faults).map(async |(of_source, of_lake): (Option<Fault>, Option<Fault>)| {
         let store = Arc::new(before.fork());
         let lake = bucket(store.clone(), "lake");

@@ -12,7 +12,9 @@ use trailhouse::store::Location;
 
 use crate::support::command::{Output, TestEnv};
 use crate::support::faulty::{Fault, Faulty};
-use crate::support::runs::{Contents, bucket, convert, events, holding, open, options, start};
+use crate::support::runs::{
+    Contents, bucket, compact, convert, events, holding, open, options, start, start_compact,
+};
 use crate::support::s3::S3Server;
 use crate::support::trail::{A, Trail, event, key};
 
@@ -20,8 +22,13 @@ use crate::support::trail::{A, Trail, event, key};
 const WAIT: usize = 3;
 
 /// Runs over these sources at once, while somebody reads; returns the reports and what there is then.
-async fn race(runs: &[&[Location]], before: &InMemory) -> (Vec<Report>, Contents, Location) {
-    let store = Arc::new(before.fork());
+async fn race(runs: &[&[Location]]) -> (Vec<Report>, Contents, Location) {
+    race_beside(runs, false).await
+}
+
+/// The same, and while somebody compacts.
+async fn race_beside(runs: &[&[Location]], compacting: bool) -> (Vec<Report>, Contents, Location) {
+    let store = Arc::new(InMemory::new());
     let lake = bucket(store.clone(), "lake");
     let runs = join_all(runs.iter().map(|sources| {
         let slow = bucket(Arc::new(Faulty::new(store.clone(), &[]).slow(WAIT)), "lake");
@@ -43,9 +50,20 @@ async fn race(runs: &[&[Location]], before: &InMemory) -> (Vec<Report>, Contents
             expect_once(&read).await;
         }
     };
+    let compacting = async {
+        if !compacting {
+            return std::future::pending().await;
+        }
+        loop {
+            let slow = Faulty::new(store.clone(), &[]).slow(WAIT);
+            start_compact(bucket(Arc::new(slow), "lake")).await.unwrap().unwrap();
+            tokio::task::yield_now().await;
+        }
+    };
     let reports = tokio::select! {
         reports = runs => reports,
         () = reading => unreachable!(),
+        () = compacting => unreachable!(),
     };
     let reports: Vec<Report> = reports.into_iter().map(|report| report.unwrap().unwrap()).collect();
     expect_once(&Lake::open(&lake).await.unwrap().unwrap()).await;
@@ -64,10 +82,9 @@ async fn expect_once(lake: &Lake) {
 async fn runs_of_one_source_convert_it_once() {
     let [first, second] = Trail::busy(1..=5);
     let sources = [bucket(holding(&first).await, "trail"), bucket(holding(&second).await, "audit")];
-    let none = InMemory::new();
-    let (_, whole, _) = race(&[&sources], &none).await;
+    let (_, whole, _) = race(&[&sources]).await;
     for runs in [2, 2, 4, 4] {
-        let (reports, contents, _) = race(&vec![&sources[..]; runs], &none).await;
+        let (reports, contents, _) = race(&vec![&sources[..]; runs]).await;
         contents.expect(&whole, &format!("{runs} runs"));
         let rows: u64 = reports.iter().map(|report| report.records.rows).sum();
         assert_eq!(rows, whole.rows.len() as u64);
@@ -76,13 +93,24 @@ async fn runs_of_one_source_convert_it_once() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn runs_beside_a_compaction_convert_all_once() {
+    let [first, _] = Trail::busy(1..=5);
+    let sources = [bucket(holding(&first).await, "trail")];
+    let (_, whole, _) = race(&[&sources]).await;
+    let (_, contents, lake) = race_beside(&[&sources, &sources], true).await;
+    contents.expect(&whole, "beside a compaction");
+    compact(&lake).await.unwrap();
+    Contents::of(&lake).await.expect(&whole, "compacted");
+    assert_eq!(convert(&options(&sources, &lake)).await.unwrap().records.found, 0);
+}
+
 /// Which of several copies is kept depends on who was first here, so the records are compared, not where they are from.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn runs_of_sources_that_overlap_add_every_event_once() {
     let [first, second] = Trail::busy(1..=5);
     let sources = [bucket(holding(&first).await, "trail"), bucket(holding(&second).await, "audit")];
-    let none = InMemory::new();
-    let (_, whole, lake) = race(&[&sources], &none).await;
+    let (_, whole, lake) = race(&[&sources]).await;
     let of = async |lake: &Location| {
         let events = events(&Lake::open(lake).await.unwrap().unwrap()).await;
         let mut events: Vec<String> = events.into_iter().map(|event| format!("{event:?}")).collect();
@@ -92,7 +120,7 @@ async fn runs_of_sources_that_overlap_add_every_event_once() {
     let expected = of(&lake).await;
     let (one, other) = (&sources[..1], &sources[1..]);
     for runs in [&[one, other][..], &[one, other, &sources, one]] {
-        let (_, contents, lake) = race(runs, &none).await;
+        let (_, contents, lake) = race(runs).await;
         assert_eq!(of(&lake).await, expected, "{} runs", runs.len());
         assert_eq!(contents.rejected, whole.rejected);
         assert!(contents.ledger.keys().eq(whole.ledger.keys()));

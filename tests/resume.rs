@@ -13,9 +13,21 @@ use trailhouse::store::Location;
 
 use crate::support::command::{Output, TestEnv};
 use crate::support::faulty::{Fault, Faulty};
-use crate::support::runs::{Contents, bucket, convert, holding, open, options};
+use crate::support::runs::{Contents, bucket, convert, holding, open, options, replay};
 use crate::support::s3::S3Server;
 use crate::support::trail::{A, Trail, event, key};
+
+/// A death at every write; before or after it by turns, because dead after one is nearly dead before the next. Both, where
+/// `TRAILHOUSE_DEATHS` is set.
+fn deaths(writes: usize) -> Vec<Fault> {
+    let both = std::env::var_os("TRAILHOUSE_DEATHS").is_some();
+    let at = |at: usize| match (both, at % 2) {
+        (true, _) => vec![Fault::DieAt(at), Fault::DieAfter(at)],
+        (false, 0) => vec![Fault::DieAt(at)],
+        (false, _) => vec![Fault::DieAfter(at)],
+    };
+    (1..=writes).flat_map(at).collect()
+}
 
 /// The time of a day in March 2026.
 fn noon_of(day: u32) -> Option<DateTime<Utc>> {
@@ -59,8 +71,7 @@ async fn a_run_that_dies_at_any_write_is_finished_by_the_next() {
     assert!(report.records.rejected > 0 && report.objects.rejected > 0, "{report:?}");
     let whole = Contents::of(&bucket(whole, "lake")).await;
     let writes = counted.mutations();
-    let faults = (1..=writes).flat_map(|at| [Fault::DieAt(at), Fault::DieAfter(at)]);
-    let trials = stream::iter(faults.enumerate()).map(async |(number, fault)| {
+    let trials = stream::iter(deaths(writes).into_iter().enumerate()).map(async |(number, fault)| {
         let store = Arc::new(begun.lake.fork());
         let faulty = Faulty::new(store.clone(), &[fault]);
         convert(&begun.options(Arc::new(faulty.clone()))).await.unwrap_err();
@@ -70,13 +81,39 @@ async fn a_run_that_dies_at_any_write_is_finished_by_the_next() {
         Contents::of(&lake).await;
         convert(&begun.options(store.clone())).await.unwrap();
         Contents::of(&lake).await.expect(&whole, &format!("{fault:?}"));
-        if number % 8 == 0 {
+        if number.is_multiple_of(8) {
             let report = convert(&begun.options(store)).await.unwrap();
             assert_eq!((report.records.found, report.commits), (0, 0), "{fault:?}");
         }
     });
     let done = trials.buffer_unordered(2).count().await;
-    println!("died at each of {writes} writes, before and after it: {done} runs");
+    println!("died at each of {writes} writes: {done} runs");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_that_dies_at_any_write_is_finished_by_the_next() {
+    let [first, _] = Trail::busy(1..=3);
+    let sources = [bucket(holding(&first).await, "trail")];
+    let begun = Arc::new(InMemory::new());
+    // Only objects of one event are small enough.
+    let narrow = Options { max_object_bytes: 1200, ..options(&sources, &bucket(begun.clone(), "lake")) };
+    let report = convert(&narrow).await.unwrap();
+    assert!(report.objects.rejected > 5 && report.commits > 2, "{report:?}");
+    let whole = Arc::new(begun.fork());
+    let counted = Faulty::new(whole.clone(), &[]);
+    let report = replay(&options(&[], &bucket(Arc::new(counted.clone()), "lake"))).await.unwrap();
+    assert!(report.records.rows > 10 && report.records.rejected > 0, "{report:?}");
+    let whole = Contents::of(&bucket(whole, "lake")).await;
+    let trials = stream::iter(deaths(counted.mutations())).map(async |fault| {
+        let store = Arc::new(begun.fork());
+        let faulty = Faulty::new(store.clone(), &[fault]);
+        replay(&options(&[], &bucket(Arc::new(faulty), "lake"))).await.unwrap_err();
+        let lake = bucket(store, "lake");
+        Contents::of(&lake).await;
+        replay(&options(&[], &lake)).await.unwrap();
+        Contents::of(&lake).await.expect(&whole, &format!("{fault:?}"));
+    });
+    println!("a replay died {} times", trials.buffer_unordered(2).count().await);
 }
 
 /// The run that makes the lake, against a server: what a store in memory cannot get wrong.
@@ -94,15 +131,15 @@ async fn a_run_that_dies_over_s3_is_finished_by_the_next() {
         .await
         .unwrap();
     let whole = Contents::of(&place).await;
-    let faults = (1..=counted.mutations()).flat_map(|at| [Fault::DieAt(at), Fault::DieAfter(at)]);
-    let trials = stream::iter(faults.enumerate()).map(async |(number, fault)| {
-        let place = open(&server, &format!("s3://lakes/{number}/")).await;
-        let faulty = Faulty::new(place.store.clone(), &[fault]);
-        let lake = Location { store: Arc::new(faulty), ..place.clone() };
-        convert(&options(&sources, &lake)).await.unwrap_err();
-        convert(&options(&sources, &place)).await.unwrap();
-        Contents::of(&place).await.expect(&whole, &format!("{fault:?}"));
-    });
+    let trials =
+        stream::iter(deaths(counted.mutations()).into_iter().enumerate()).map(async |(number, fault)| {
+            let place = open(&server, &format!("s3://lakes/{number}/")).await;
+            let faulty = Faulty::new(place.store.clone(), &[fault]);
+            let lake = Location { store: Arc::new(faulty), ..place.clone() };
+            convert(&options(&sources, &lake)).await.unwrap_err();
+            convert(&options(&sources, &place)).await.unwrap();
+            Contents::of(&place).await.expect(&whole, &format!("{fault:?}"));
+        });
     println!("died {} times over S3", trials.buffer_unordered(2).count().await);
 }
 

@@ -42,10 +42,7 @@ pub async fn leave_out(
             looked.look(lookup, group, seen..count).await?;
         }
         seen = count;
-        let left = all.iter().filter(|looked| looked.left() > 0);
-        let left: Vec<_> = left
-            .map(|looked| (looked.span.clone(), Arc::new(looked.keys.without(&looked.found.copies))))
-            .collect();
+        let left: Vec<_> = all.iter().filter(|looked| looked.left() > 0).map(Looked::kept).collect();
         if let Some(arrivals) = lookup.announce(&left, seen) {
             break arrivals.into_iter();
         }
@@ -61,7 +58,7 @@ pub async fn leave_out(
 /// What was looked for and found of a group's rows.
 struct Looked {
     rows: usize,
-    keys: Keys,
+    keys: Arc<Keys>,
     span: Span,
     found: Found,
 }
@@ -71,9 +68,17 @@ impl Looked {
         let failed = || "reading the keys of rows".to_owned();
         let column = |at: usize| group.column(at).context(failed);
         let (accounts, times) = (column(ACCOUNT)?, column(EVENT_TIME)?);
-        let keys = Keys::new(&column(EVENT_ID)?, &accounts, &times)?;
+        let keys = Arc::new(Keys::new(&column(EVENT_ID)?, &accounts, &times)?);
         let span = Span::of(group.date.clone(), &accounts, &times)?;
         Ok(Looked { rows: group.rows(), keys, span, found: Found::default() })
+    }
+
+    /// The span and the keys of the rows that are no copies.
+    fn kept(&self) -> (Span, Arc<Keys>) {
+        let copies = &self.found.copies;
+        let keys =
+            if copies.is_empty() { Arc::clone(&self.keys) } else { Arc::new(self.keys.without(copies)) };
+        (self.span.clone(), keys)
     }
 
     /// How many of the rows are no copies.

@@ -361,8 +361,9 @@ struct Worker<'a> {
     out: mpsc::Sender<Output>,
     place: Place<'a>,
     chunk: &'a mut Chunk,
-    /// The entries of the objects in the chunk, by their number in it, and what runs before have made of these.
-    in_chunk: Vec<(usize, Option<&'a Partly>)>,
+    /// The entries of the objects in the chunk, by their number in it, and what runs before have made of these; none for
+    /// one that could not be read.
+    in_chunk: Vec<Option<(usize, Option<&'a Partly>)>>,
     files: usize,
     rejected: Vec<Rejected>,
     rejected_bytes: usize,
@@ -396,9 +397,7 @@ impl<'a> Worker<'a> {
                         Failure::Other(error) => error.chain(),
                         other => other.to_string(),
                     };
-                    tracing::info!(object = %object.url, %reason, "not read");
-                    let note = Note { object: object.url.clone(), record: None, byte: None, reason };
-                    self.report.unread.push(Unread { source: object.source, day: object.day, note });
+                    self.unread(object, reason);
                 }
             }
             drop(permit);
@@ -407,6 +406,12 @@ impl<'a> Worker<'a> {
         self.flush(true)?;
         self.flush_rejected()?;
         Ok(self.report)
+    }
+
+    fn unread(&mut self, object: &TaskObject, reason: String) {
+        tracing::info!(object = %object.url, %reason, "not read");
+        let note = Note { object: object.url.clone(), record: None, byte: None, reason };
+        self.report.unread.push(Unread { source: object.source, day: object.day, note });
     }
 
     fn object(&mut self, object: &'a TaskObject, data: &[u8]) -> Result<()> {
@@ -441,6 +446,13 @@ impl<'a> Worker<'a> {
             wanted && !is_earlier
         };
         let outcome = self.chunk.object(data, &source, limit, &mut { keep });
+        let as_a_whole = outcome.rejects.iter().find(|reject| reject.record.is_none());
+        if let (Some(reject), Some(_)) = (as_a_whole, &object.before) {
+            // It was readable when it was converted in part, under another limit: what the ledger says of it stays.
+            self.unread(object, reject.reason.clone());
+            self.in_chunk.push(None);
+            return Ok(());
+        }
         let report = &mut self.report;
         report.read_bytes += data.len() as u64;
         report.inflated_bytes += outcome.inflated_bytes;
@@ -477,7 +489,7 @@ impl<'a> Worker<'a> {
         report.records.duplicates += earlier;
         report.records.filtered += outcome.filtered - earlier;
         report.records.rejected += outcome.rejected;
-        self.in_chunk.push((report.entries.len(), object.before.as_ref()));
+        self.in_chunk.push(Some((report.entries.len(), object.before.as_ref())));
         report.entries.push(Entry {
             url: object.url.clone(),
             size: object.size,
@@ -574,7 +586,8 @@ impl<'a> Worker<'a> {
             Ok(())
         };
         let tally = self.chunk.finish(grouping, settings.dedupe, write).map_err(|Failed(error)| error)?;
-        for (at, (entry, before)) in self.in_chunk.drain(..).enumerate() {
+        for (at, of_object) in self.in_chunk.drain(..).enumerate() {
+            let Some((entry, before)) = of_object else { continue };
             let entry = &mut self.report.entries[entry];
             let (duplicates, conflicts) = (tally.duplicates[at], tally.conflicts[at]);
             let records = &mut self.report.records;

@@ -20,6 +20,7 @@ use trailhouse::convert::report::{Report, Verdict};
 use trailhouse::convert::{Options, Progress};
 use trailhouse::error::Result;
 use trailhouse::event::rebuild::Rebuilder;
+use trailhouse::lake::compact;
 use trailhouse::lake::layout::{self, DataFile};
 use trailhouse::lake::ledger::{self, Entry, Window};
 use trailhouse::lake::rejected;
@@ -64,7 +65,6 @@ pub async fn put(store: &InMemory, trail: &Trail) {
 
 /// A run that looks at everything, and commits after every task.
 pub fn options(sources: &[Location], lake: &Location) -> Options {
-    static RUNS: AtomicUsize = AtomicUsize::new(0);
     Options {
         sources: sources.to_vec(),
         lake: lake.clone(),
@@ -82,7 +82,7 @@ pub fn options(sources: &[Location], lake: &Location) -> Options {
         max_object_bytes: 64 << 20,
         dry_run: false,
         now: Utc::now(),
-        run_id: format!("run {}", RUNS.fetch_add(1, SeqCst)),
+        run_id: run_id(),
     }
 }
 
@@ -99,9 +99,41 @@ pub async fn convert(options: &Options) -> Result<Report> {
     Ok(report)
 }
 
+/// Converts what was rejected once more.
+pub async fn replay(options: &Options) -> Result<Report> {
+    let report = trailhouse::convert::replay::run(options, &Arc::new(Progress::default())).await?;
+    assert!(report.balanced, "{report:?}");
+    Ok(report)
+}
+
 /// Converts on a thread of its own.
 pub fn start(options: Options) -> JoinHandle<Result<Report>> {
     tokio::task::spawn_blocking(move || Handle::current().block_on(convert(&options)))
+}
+
+/// Compacts a lake, if there is one.
+pub async fn compact(location: &Location) -> Result<()> {
+    let Some(lake) = Lake::open(location).await? else { return Ok(()) };
+    let options = compact::Options {
+        first_day: None,
+        last_day: None,
+        target_bytes: 16 << 20,
+        memory_bytes: 1 << 30,
+        jobs: 1,
+        dry_run: false,
+        run_id: run_id(),
+    };
+    compact::run(lake, &options).await.map(drop)
+}
+
+/// Compacts on a thread of its own.
+pub fn start_compact(location: Location) -> JoinHandle<Result<()>> {
+    tokio::task::spawn_blocking(move || Handle::current().block_on(compact(&location)))
+}
+
+fn run_id() -> String {
+    static RUNS: AtomicUsize = AtomicUsize::new(0);
+    format!("run {}", RUNS.fetch_add(1, SeqCst))
 }
 
 /// What is in a lake, so far as no clock and no order of commits shows.
