@@ -193,14 +193,14 @@ struct Same<'a> {
 impl<'a> Same<'a> {
     fn of(here: &'a RecordBatch, there: &'a RecordBatch) -> Result<Same<'a>> {
         let (mut id, mut content) = (Vec::new(), Vec::new());
-        for at in 0..COLUMNS.len() {
+        for (at, column) in COLUMNS.iter().enumerate() {
             let (one, two) = (here.column(at), there.column(at));
             let is_empty = one.null_count() == one.len() && two.null_count() == two.len();
             if OF_THE_OBJECT.contains(&at) || is_empty {
                 continue;
             }
             let compare = make_comparator(one, two, SortOptions::default());
-            let compare = compare.context(|| format!("comparing rows by {}", COLUMNS[at].name))?;
+            let compare = compare.context(|| format!("comparing rows by {}", column.name))?;
             let is_id = [EVENT_ID, ACCOUNT, EVENT_TIME].contains(&at);
             if is_id { &mut id } else { &mut content }.push(compare);
         }

@@ -510,7 +510,7 @@ mod tests {
     async fn a_lake_is_described_from_its_log_and_ledger() {
         let by: Partitioning = "date,account".parse().unwrap();
         let (small, large) = (SMALL_FILE - 1, SMALL_FILE);
-        let adds = vec![
+        let adds = [
             file(&by, Some("2026-03-01"), "a", 5, small),
             file(&by, Some("2026-03-01"), "a", 4, small),
             file(&by, Some("2026-03-01"), "b", 3, small),

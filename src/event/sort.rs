@@ -246,7 +246,9 @@ fn apart(
     keys: &[Key],
     found: &mut Copies,
 ) -> HashSet<u32> {
-    let mut alike: BTreeMap<(Option<&[u8]>, Option<i64>, u128), Vec<(u32, u32)>> = BTreeMap::new();
+    /// Account, time and id.
+    type Identity<'a> = (Option<&'a [u8]>, Option<i64>, u128);
+    let mut alike: BTreeMap<Identity<'_>, Vec<(u32, u32)>> = BTreeMap::new();
     for key in keys {
         if key.time.is_none() || rows.view(AWS_REGION, key.row as usize).is_none() {
             let account = places[key.place as usize].account.as_deref();
