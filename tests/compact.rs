@@ -280,7 +280,7 @@ async fn readers_and_writers_beside_it_see_whole_states() {
             let mut distinct = rows.clone();
             distinct.dedup();
             assert_eq!(rows.len(), distinct.len(), "a row is there twice");
-            assert!(rows.len() % 10 == 0 && rows.len() >= seen, "{} after {seen}", rows.len());
+            assert!(rows.len().is_multiple_of(10) && rows.len() >= seen, "{} after {seen}", rows.len());
             seen = rows.len();
         }
     };

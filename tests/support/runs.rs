@@ -136,6 +136,9 @@ fn run_id() -> String {
     format!("run {}", RUNS.fetch_add(1, SeqCst))
 }
 
+/// Object, its ETag, record, reason and data.
+pub type RejectedItem = (String, String, Option<u64>, String, Vec<u8>);
+
 /// What is in a lake, so far as no clock and no order of commits shows.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Contents {
@@ -143,8 +146,8 @@ pub struct Contents {
     pub rows: Vec<String>,
     /// By URL, size and ETag, what the ledger said last.
     pub ledger: BTreeMap<(String, u64, String), Entry>,
-    /// Object, its ETag, record, reason and data; sorted.
-    pub rejected: Vec<(String, String, Option<u64>, String, Vec<u8>)>,
+    /// Sorted.
+    pub rejected: Vec<RejectedItem>,
 }
 
 impl Contents {
