@@ -11,15 +11,19 @@ use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder};
+use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
+use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::prelude::{SessionConfig, SessionContext};
-use datafusion::sql::parser::{DFParserBuilder, Statement};
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::parser::Statement;
 use url::Url;
 
 use super::errors::{self, Names};
+use super::functions;
 use super::ledger::LedgerTable;
 use super::rejected::RejectedTable;
+use super::rewrite;
 use super::table::{LakeTable, MOST_LISTED};
+use super::views::Tables;
 use crate::error::{Context, Error, Result};
 use crate::lake::layout::DataFile;
 use crate::lake::snapshot::Lake;
@@ -84,9 +88,17 @@ impl Session {
             .with_config(config(memory_bytes))
             .with_runtime_env(runtime)
             .with_default_features()
+            .with_optimizer_rules(optimizer_rules())
             .build();
         let mut context = SessionContext::new_with_state(state);
+        let tables = Arc::new(Tables::new());
+        let state = context.state_weak_ref();
+        tables.plan_with(move || Some(state.upgrade()?.read().clone()));
+        if let Some(catalog) = context.catalog(CATALOG) {
+            catalog.register_schema(SCHEMA, tables)?;
+        }
         datafusion_functions_json::register_all(&mut context)?;
+        functions::register(&mut context)?;
         context.register_table("columns", Arc::new(columns_table()?))?;
         context.register_table("events", Arc::new(LakeTable::new(location, names, files, store_url)?))?;
         Ok(Session { context })
@@ -94,11 +106,7 @@ impl Session {
 
     /// The statements of `sql`, which are separated by `;`.
     pub fn parse(&self, sql: &str) -> Result<Vec<Statement>> {
-        let statements = DFParserBuilder::new(sql)
-            .with_dialect(&PostgreSqlDialect {})
-            .build()
-            .and_then(|mut parser| parser.parse_statements());
-        Ok(statements.map_err(errors::explain)?.into())
+        Ok(rewrite::parse(sql).map_err(errors::explain)?.into())
     }
 
     /// Runs one statement. Those that answer nothing, such as `CREATE VIEW`, give rows without columns.
@@ -144,8 +152,33 @@ pub(super) async fn run(
     context: &SessionContext,
     statement: Statement,
 ) -> datafusion::error::Result<SendableRecordBatchStream> {
-    let plan = context.state().statement_to_plan(statement).await?;
+    let unquoted = rewrite::unquoted(&statement);
+    let plan = match (context.state().statement_to_plan(statement).await, unquoted) {
+        // Athena takes names in any case, quoted or not.
+        (Err(error), Some(unquoted)) => {
+            context.state().statement_to_plan(unquoted).await.map_err(|_| error)?
+        }
+        (plan, _) => plan?,
+    };
     context.execute_logical_plan(plan).await?.execute_stream().await
+}
+
+/// The engine's rules. Once filters have come down to where views make structs and texts, those are taken apart; at
+/// once, before the rule for common expressions hides them.
+fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules = Vec::new();
+    for rule in Optimizer::new().rules {
+        let filters_are_down = rule.name() == "push_down_filter";
+        let projections_are_down = rule.name() == "optimize_projections";
+        rules.push(rule);
+        if filters_are_down || projections_are_down {
+            rules.push(Arc::new(functions::StructsUnfolded));
+        }
+        if filters_are_down {
+            rules.push(Arc::new(SimplifyExpressions::new()));
+        }
+    }
+    rules
 }
 
 fn config(memory_bytes: usize) -> SessionConfig {

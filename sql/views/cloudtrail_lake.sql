@@ -1,0 +1,89 @@
+-- An event data store of CloudTrail Lake: times and booleans are typed, payloads are maps of text
+SELECT
+    event_version AS eventversion,
+    nullable_struct(
+        'type', user_identity_type,
+        'principalid', user_identity_principal_id,
+        'arn', user_identity_arn,
+        'accountid', user_identity_account_id,
+        'accesskeyid', user_identity_access_key_id,
+        'username', user_identity_user_name,
+        'sessioncontext', nullable_struct(
+            'attributes', nullable_struct(
+                'creationdate', TRY_CAST(user_identity_session_context_attributes_creation_date AS TIMESTAMP),
+                'mfaauthenticated', user_identity_session_context_attributes_mfa_authenticated
+            ),
+            'sessionissuer', nullable_struct(
+                'type', user_identity_session_context_session_issuer_type,
+                'principalid', user_identity_session_context_session_issuer_principal_id,
+                'arn', user_identity_session_context_session_issuer_arn,
+                'accountid', user_identity_session_context_session_issuer_account_id,
+                'username', user_identity_session_context_session_issuer_user_name
+            ),
+            'webidfederationdata', nullable_struct(
+                'federatedprovider', user_identity_session_context_web_id_federation_data_federated_provider,
+                'attributes', json_map(user_identity_session_context_web_id_federation_data_attributes)
+            ),
+            'sourceidentity', user_identity_session_context_source_identity,
+            'ec2roledelivery', user_identity_session_context_ec2_role_delivery,
+            'ec2issuedinvpc', user_identity_session_context_ec2_issued_in_vpc
+        ),
+        'invokedby', user_identity_invoked_by,
+        'identityprovider', user_identity_identity_provider,
+        'credentialid', user_identity_credential_id,
+        'onbehalfof', nullable_struct(
+            'userid', user_identity_on_behalf_of_user_id,
+            'identitystorearn', user_identity_on_behalf_of_identity_store_arn
+        ),
+        'inscopeof', nullable_struct(
+            'sourcearn', user_identity_in_scope_of_source_arn,
+            'sourceaccount', user_identity_in_scope_of_source_account,
+            'issuertype', user_identity_in_scope_of_issuer_type,
+            'credentialsissuedto', user_identity_in_scope_of_credentials_issued_to
+        )
+    ) AS useridentity,
+    event_time AS eventtime,
+    event_source AS eventsource,
+    event_name AS eventname,
+    aws_region AS awsregion,
+    source_ip_address AS sourceipaddress,
+    user_agent AS useragent,
+    error_code AS errorcode,
+    error_message AS errormessage,
+    json_map(request_parameters) AS requestparameters,
+    json_map(response_elements) AS responseelements,
+    json_map(additional_event_data) AS additionaleventdata,
+    request_id AS requestid,
+    event_id AS eventid,
+    read_only AS readonly,
+    array_transform(
+        resources,
+        r -> named_struct(
+            'accountid', r['account_id'], 'type', r['type'], 'arn', r['arn'], 'arnprefix', r['arn_prefix']
+        )
+    ) AS resources,
+    event_type AS eventtype,
+    api_version AS apiversion,
+    management_event AS managementevent,
+    recipient_account_id AS recipientaccountid,
+    shared_event_id AS sharedeventid,
+    annotation,
+    vpc_endpoint_id AS vpcendpointid,
+    vpc_endpoint_account_id AS vpcendpointaccountid,
+    json_map(service_event_details) AS serviceeventdetails,
+    json_map(addendum) AS addendum,
+    json_map(edge_device_details) AS edgedevicedetails,
+    json_map(insight_details) AS insightdetails,
+    event_category AS eventcategory,
+    nullable_struct(
+        'tlsversion', tls_details_tls_version,
+        'ciphersuite', tls_details_cipher_suite,
+        'clientprovidedhostheader', tls_details_client_provided_host_header
+    ) AS tlsdetails,
+    session_credential_from_console AS sessioncredentialfromconsole,
+    nullable_struct(
+        'requestcontext', json_map(event_context_request_context),
+        'tagcontext', event_context_tag_context
+    ) AS eventcontext,
+    event_date
+FROM events

@@ -1,0 +1,438 @@
+//! Statements as people wrote them for Athena, CloudTrail Lake and Tailpipe, into statements that the engine plans.
+//!
+//! Everything here is done to the syntax tree, before names and types are known; what needs types is done by the
+//! functions (`functions`).
+
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+
+use datafusion::common::Result;
+use datafusion::sql::parser::{CopyToSource, DFParserBuilder, Statement};
+use datafusion::sql::sqlparser::ast::{
+    self, AccessExpr, BinaryOperator, CaseWhen, CastKind, DataType, Expr, Function, FunctionArg,
+    FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments, Ident, NullTreatment,
+    ObjectName, OrderByExpr, OrderByOptions, Query, SetExpr, Subscript, Value, VisitMut, VisitorMut,
+};
+
+use super::dialect::AnySql;
+use super::{functions, unnest};
+
+/// The statements of `sql`, which are separated by `;`, in the engine's words.
+pub(super) fn parse(sql: &str) -> Result<VecDeque<Statement>> {
+    let mut parser = DFParserBuilder::new(sql).with_dialect(&AnySql).build()?;
+    let mut statements = parser.parse_statements()?;
+    for statement in &mut statements {
+        rewrite(statement);
+    }
+    Ok(statements)
+}
+
+/// The same, with every quoted name in lower case, as Athena takes names whether quoted or not. None where that
+/// changes nothing.
+pub(super) fn unquoted(statement: &Statement) -> Option<Statement> {
+    let mut changed = statement.clone();
+    let mut names = Unquote { any: false };
+    visit(&mut changed, &mut names);
+    names.any.then_some(changed)
+}
+
+fn rewrite(statement: &mut Statement) {
+    let mut tables = TrinoTables { any: false };
+    visit(statement, &mut tables);
+    visit(statement, &mut Rewrite { trino: tables.any });
+}
+
+fn visit<V: VisitorMut<Break = ()>>(statement: &mut Statement, visitor: &mut V) {
+    let flow = match statement {
+        Statement::Statement(statement) => statement.visit(visitor),
+        Statement::Explain(explain) => {
+            visit(&mut explain.statement, visitor);
+            ControlFlow::Continue(())
+        }
+        Statement::CopyTo(copy) => match &mut copy.source {
+            CopyToSource::Query(query) => query.visit(visitor),
+            CopyToSource::Relation(_) => ControlFlow::Continue(()),
+        },
+        _ => ControlFlow::Continue(()),
+    };
+    debug_assert!(flow.is_continue(), "no visitor of ours stops");
+}
+
+/// Whether a statement is about tables that are Trino's elsewhere.
+struct TrinoTables {
+    any: bool,
+}
+
+impl VisitorMut for TrinoTables {
+    type Break = ();
+
+    fn pre_visit_relation(&mut self, relation: &mut ObjectName) -> ControlFlow<()> {
+        let name = relation.0.last().and_then(|part| part.as_ident());
+        self.any |= name.is_some_and(|name| {
+            ["cloudtrail_logs", "cloudtrail_lake"].iter().any(|table| name.value.eq_ignore_ascii_case(table))
+        });
+        ControlFlow::Continue(())
+    }
+}
+
+/// Lower-cases quoted names where they are used; where they are given (`AS "Name"`) they stay.
+struct Unquote {
+    any: bool,
+}
+
+impl VisitorMut for Unquote {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let names: &mut [Ident] = match expr {
+            Expr::Identifier(name) => std::slice::from_mut(name),
+            Expr::CompoundIdentifier(names) => names,
+            _ => &mut [],
+        };
+        for name in names {
+            let lower = name.value.to_lowercase();
+            if name.quote_style.is_some() && lower != name.value {
+                name.value = lower;
+                self.any = true;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+struct Rewrite {
+    trino: bool,
+}
+
+impl VisitorMut for Rewrite {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Some(new) = self.rewritten(expr) {
+            *expr = new;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        if let SetExpr::Select(select) = query.body.as_mut() {
+            for rows in unnest::laterals(select) {
+                let mut strip = unnest::Unqualify(&rows);
+                let _ = VisitMut::visit(select.as_mut(), &mut strip);
+                let _ = VisitMut::visit(&mut query.order_by, &mut strip);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl Rewrite {
+    fn rewritten(&self, expr: &mut Expr) -> Option<Expr> {
+        match expr {
+            Expr::CompoundFieldAccess { access_chain, .. } => {
+                access_chain.iter_mut().for_each(field_in_brackets);
+                None
+            }
+            Expr::Function(function) => self.function(function),
+            Expr::Cast { kind, expr, data_type, .. } => cast(kind, expr, data_type),
+            Expr::BinaryOp { left, op: op @ (BinaryOperator::Arrow | BinaryOperator::LongArrow), right } => {
+                // DuckDB's operators take a path too; a key that looks like one is not to be expected.
+                text(right).filter(|path| path.starts_with("$.") || path.starts_with("$["))?;
+                let name = if *op == BinaryOperator::Arrow { "json_extract" } else { "json_extract_string" };
+                Some(call(name, vec![as_json(left), take(right)]))
+            }
+            _ => None,
+        }
+    }
+
+    fn function(&self, function: &mut Function) -> Option<Expr> {
+        let [name] = function.name.0.as_slice() else { return None };
+        let name = name.as_ident()?.value.to_lowercase();
+        for arg in args_mut(function) {
+            if !name.starts_with("json_get") && !name.starts_with("json_as") && is_member(arg) {
+                *arg = as_json(arg);
+            }
+        }
+        let mut args = plain_args(function)?;
+        let named = |name: &str, args: Vec<Expr>| {
+            let mut renamed = function.clone();
+            renamed.name = ObjectName::from(vec![Ident::new(name)]);
+            set_args(&mut renamed, args);
+            Some(Expr::Function(renamed))
+        };
+        match (name.as_str(), args.as_mut_slice()) {
+            ("try", [value]) => {
+                let mut value = take(value);
+                let flow = VisitMut::visit(&mut value, &mut Lenient);
+                debug_assert!(flow.is_continue());
+                Some(value)
+            }
+            ("if", [condition, yes]) => Some(case(take(condition), take(yes), None)),
+            ("if", [condition, yes, no]) => Some(case(take(condition), take(yes), Some(take(no)))),
+            ("replace", [of, what]) => Some(call("replace", vec![take(of), take(what), string("")])),
+            ("arbitrary", [_]) => named("any_value", args),
+            ("list", [_]) => named("array_agg", args),
+            ("listagg" | "group_concat", [_]) => {
+                args.push(string(if name == "listagg" { "" } else { "," }));
+                Some(within_group(named("string_agg", args)?))
+            }
+            ("listagg" | "group_concat", [_, _]) => Some(within_group(named("string_agg", args)?)),
+            ("count_if", [condition]) => {
+                let counted = case(take(condition), number("1"), None);
+                named("count", vec![counted])
+            }
+            ("max_by" | "arg_max" | "min_by" | "arg_min", [value, by]) => {
+                let descending = name == "max_by" || name == "arg_max";
+                Some(first_by(function, take(value), take(by), descending))
+            }
+            ("approx_percentile", [value, fraction]) => {
+                let value = take(value);
+                let percentile =
+                    |fraction: Expr| named("approx_percentile_cont", vec![value.clone(), fraction]);
+                match fraction {
+                    Expr::Array(fractions) => {
+                        let each = fractions.elem.drain(..).map(percentile).collect::<Option<Vec<_>>>()?;
+                        Some(call("make_array", each))
+                    }
+                    fraction => percentile(take(fraction)),
+                }
+            }
+            ("transform", [_, Expr::Lambda(_)]) => named("array_transform", args),
+            ("filter", [_, Expr::Lambda(_)]) => named("array_filter", args),
+            ("any_match", [_, Expr::Lambda(_)]) => named("array_any_match", args),
+            ("none_match", [_, Expr::Lambda(_)]) => Some(not(named("array_any_match", args)?)),
+            ("all_match", [_, Expr::Lambda(lambda)]) => {
+                lambda.body = Box::new(not(Expr::Nested(Box::new(take(&mut lambda.body)))));
+                Some(not(named("array_any_match", args)?))
+            }
+            ("regexp_replace", [_, _]) if self.trino => {
+                args.extend([string(""), string("g")]);
+                named("regexp_replace", args)
+            }
+            ("regexp_replace", [_, _, _]) if self.trino => {
+                args.push(string("g"));
+                named("regexp_replace", args)
+            }
+            ("regexp_matches", [_, _]) => named("regexp_like", args),
+            ("typeof", [_]) => named("arrow_typeof", args),
+            ("at_timezone", [time, zone]) => {
+                Some(Expr::AtTimeZone { timestamp: Box::new(take(time)), time_zone: Box::new(take(zone)) })
+            }
+            ("json_extract_path" | "json_query", [_, _]) => named("json_extract", args),
+            ("json_value", [_, _]) => named("json_extract_scalar", args),
+            ("array_length", [of]) if is_json(of) => Some(call("json_array_length", vec![take(of)])),
+            ("cardinality", [of]) if is_json(of) => Some(call("json_array_length", vec![take(of)])),
+            _ => None,
+        }
+    }
+}
+
+/// `x.name`, where `x` is a subscript or a call, as `x['name']`.
+fn field_in_brackets(access: &mut AccessExpr) {
+    if let AccessExpr::Dot(Expr::Identifier(name)) = access {
+        let index = string(&name.value.to_lowercase());
+        *access = AccessExpr::Subscript(Subscript::Index { index });
+    }
+}
+
+/// Functions whose value is JSON, in the engines that have that type.
+const GIVE_JSON: &[&str] =
+    &["json_extract", "json_extract_path", "json_parse", "json_array_get", "cast_to_json", "json_query"];
+
+fn is_json(expr: &Expr) -> bool {
+    match expr {
+        Expr::Nested(inside) => is_json(inside),
+        Expr::Function(function) => {
+            function.name.0.last().and_then(|part| part.as_ident()).is_some_and(|name| {
+                GIVE_JSON.iter().any(|json| {
+                    name.value.eq_ignore_ascii_case(json)
+                        || name.value.eq_ignore_ascii_case(&functions::lenient(json))
+                })
+            })
+        }
+        expr => is_member(expr),
+    }
+}
+
+/// Whether `expr` is `x -> 'key'`.
+fn is_member(expr: &Expr) -> bool {
+    match expr {
+        Expr::Nested(inside) => is_member(inside),
+        expr => matches!(expr, Expr::BinaryOp { op: BinaryOperator::Arrow, .. }),
+    }
+}
+
+/// A member as JSON text, which the functions take; the operator's own value is a union of types.
+fn as_json(expr: &mut Expr) -> Expr {
+    match expr {
+        Expr::Nested(inside) if is_member(inside) => as_json(inside),
+        Expr::BinaryOp { left, op: BinaryOperator::Arrow, right } => {
+            call("json_get_json", vec![take(left), take(right)])
+        }
+        expr => take(expr),
+    }
+}
+
+/// Casts from and to JSON, and to types that only Trino and DuckDB name.
+fn cast(kind: &CastKind, expr: &mut Expr, data_type: &DataType) -> Option<Expr> {
+    let to = data_type.to_string();
+    if matches!(data_type, DataType::JSON | DataType::JSONB) {
+        return Some(call("cast_to_json", vec![as_json(expr)]));
+    }
+    let nested = ["ARRAY", "MAP", "ROW", "STRUCT"]
+        .iter()
+        .any(|name| to.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)))
+        || to.ends_with("[]");
+    // Casts of a member to a plain type have a function of their own already.
+    if (nested && !matches!(expr, Expr::Array(_) | Expr::Value(_))) || (is_json(expr) && !is_member(expr)) {
+        let name = if *kind == CastKind::Cast || *kind == CastKind::DoubleColon {
+            "json_cast".to_owned()
+        } else {
+            functions::lenient("json_cast")
+        };
+        return Some(call(&name, vec![as_json(expr), string(&to)]));
+    }
+    None
+}
+
+/// Makes the functions within `try(…)` give null where they would fail.
+struct Lenient;
+
+impl VisitorMut for Lenient {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        match expr {
+            Expr::Cast { kind, .. } => *kind = CastKind::TryCast,
+            Expr::Function(function) => {
+                let name = function
+                    .name
+                    .0
+                    .last()
+                    .and_then(|part| part.as_ident())
+                    .map(|name| name.value.to_lowercase());
+                if let Some(name) = name.filter(|name| functions::can_fail(name)) {
+                    function.name = ObjectName::from(vec![Ident::new(functions::lenient(&name))]);
+                }
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// `max_by(value, by)`: the value in the first row by `by`, of the rows that have one.
+fn first_by(function: &Function, value: Expr, by: Expr, descending: bool) -> Expr {
+    let mut first = function.clone();
+    first.name = ObjectName::from(vec![Ident::new("first_value")]);
+    let known = Expr::IsNotNull(Box::new(by.clone()));
+    first.filter = Some(Box::new(match first.filter.take() {
+        Some(filter) => Expr::BinaryOp {
+            left: Box::new(Expr::Nested(filter)),
+            op: BinaryOperator::And,
+            right: Box::new(known),
+        },
+        None => known,
+    }));
+    set_args(&mut first, vec![value]);
+    if let FunctionArguments::List(list) = &mut first.args {
+        let options = OrderByOptions { asc: Some(!descending), nulls_first: Some(false) };
+        list.clauses =
+            vec![FunctionArgumentClause::OrderBy(vec![OrderByExpr { expr: by, options, with_fill: None }])];
+    }
+    Expr::Function(first)
+}
+
+/// `f(…) WITHIN GROUP (ORDER BY x)` as `f(… ORDER BY x)`.
+fn within_group(mut expr: Expr) -> Expr {
+    if let Expr::Function(function) = &mut expr
+        && let FunctionArguments::List(list) = &mut function.args
+        && !function.within_group.is_empty()
+    {
+        list.clauses.push(FunctionArgumentClause::OrderBy(std::mem::take(&mut function.within_group)));
+    }
+    expr
+}
+
+/// The arguments of a call, where all are plain expressions.
+fn plain_args(function: &Function) -> Option<Vec<Expr>> {
+    let FunctionArguments::List(list) = &function.args else { return None };
+    list.args
+        .iter()
+        .map(|arg| match arg {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+fn args_mut(function: &mut Function) -> impl Iterator<Item = &mut Expr> {
+    let args = match &mut function.args {
+        FunctionArguments::List(list) => list.args.as_mut_slice(),
+        _ => &mut [],
+    };
+    args.iter_mut().filter_map(|arg| match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
+        _ => None,
+    })
+}
+
+fn set_args(function: &mut Function, args: Vec<Expr>) {
+    if let FunctionArguments::List(list) = &mut function.args {
+        list.args = args.into_iter().map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg))).collect();
+    }
+}
+
+pub(super) fn call(name: &str, args: Vec<Expr>) -> Expr {
+    let args = args.into_iter().map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg))).collect();
+    Expr::Function(Function {
+        name: ObjectName::from(vec![Ident::new(name)]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args,
+            clauses: Vec::new(),
+        }),
+        filter: None,
+        null_treatment: None::<NullTreatment>,
+        over: None,
+        within_group: Vec::new(),
+    })
+}
+
+fn case(condition: Expr, yes: Expr, no: Option<Expr>) -> Expr {
+    Expr::Case {
+        case_token: ast::helpers::attached_token::AttachedToken::empty(),
+        end_token: ast::helpers::attached_token::AttachedToken::empty(),
+        operand: None,
+        conditions: vec![CaseWhen { condition, result: yes }],
+        else_result: no.map(Box::new),
+    }
+}
+
+fn not(expr: Expr) -> Expr {
+    Expr::UnaryOp { op: ast::UnaryOperator::Not, expr: Box::new(expr) }
+}
+
+fn string(text: &str) -> Expr {
+    Expr::Value(Value::SingleQuotedString(text.to_owned()).with_empty_span())
+}
+
+pub(super) fn number(digits: &str) -> Expr {
+    Expr::Value(Value::Number(digits.to_owned(), false).with_empty_span())
+}
+
+fn text(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Value(value) => match &value.value {
+            Value::SingleQuotedString(text) => Some(text),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn take(expr: &mut Expr) -> Expr {
+    std::mem::replace(expr, Expr::Value(Value::Null.with_empty_span()))
+}

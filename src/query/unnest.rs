@@ -1,0 +1,213 @@
+//! `FROM t CROSS JOIN UNNEST(t.x) AS u(a)`: a join with rows that come out of the other table's own rows. The engine
+//! unnests in SELECT only, so the table is replaced by a subquery that does.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    Expr, Ident, JoinConstraint, JoinOperator, ObjectNamePart, Query, Select, SelectItem, SetExpr, Statement,
+    TableAlias, TableFactor, Value, VisitMut, VisitorMut,
+};
+use datafusion::sql::sqlparser::parser::Parser;
+
+use super::dialect::AnySql;
+use super::rewrite::{call, number};
+
+/// The one column that holds a row while it is taken apart.
+const ROW: &str = "__unnested_row";
+
+/// Moves every `UNNEST` of a `FROM` into the table that it is about; gives the names of what it made.
+pub(super) fn laterals(select: &mut Select) -> Vec<String> {
+    let mut found = Vec::new();
+    // `FROM t, UNNEST(x)` is `FROM t CROSS JOIN UNNEST(x)`.
+    let mut from: Vec<_> = std::mem::take(&mut select.from);
+    let mut at = 1;
+    while at < from.len() {
+        if is_lateral(&from[at].relation) {
+            let moved = from.remove(at);
+            move_into(&mut from[..at], moved.relation, &mut found);
+            from[at - 1].joins.extend(moved.joins);
+        } else {
+            at += 1;
+        }
+    }
+    for end in 1..=from.len() {
+        let mut at = 0;
+        while at < from[end - 1].joins.len() {
+            let join = &from[end - 1].joins[at];
+            if is_lateral(&join.relation) && is_cross(&join.join_operator) {
+                let join = from[end - 1].joins.remove(at);
+                move_into(&mut from[..end], join.relation, &mut found);
+            } else {
+                at += 1;
+            }
+        }
+    }
+    select.from = from;
+    found
+}
+
+fn is_lateral(factor: &TableFactor) -> bool {
+    matches!(factor, TableFactor::UNNEST { array_exprs, .. }
+        if !array_exprs.iter().all(|array| matches!(array, Expr::Array(_) | Expr::Value(_))))
+}
+
+fn is_cross(operator: &JoinOperator) -> bool {
+    let always = |constraint: &JoinConstraint| match constraint {
+        JoinConstraint::None => true,
+        JoinConstraint::On(Expr::Value(value)) => value.value == Value::Boolean(true),
+        _ => false,
+    };
+    match operator {
+        JoinOperator::CrossJoin(_) => true,
+        JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) => always(constraint),
+        _ => false,
+    }
+}
+
+fn move_into(
+    from: &mut [datafusion::sql::sqlparser::ast::TableWithJoins],
+    unnest: TableFactor,
+    found: &mut Vec<String>,
+) {
+    let TableFactor::UNNEST { alias, array_exprs, with_ordinality, .. } = &unnest else { return };
+    let mut qualifiers = Qualifiers::default();
+    for array in array_exprs {
+        let _ = VisitMut::visit(&mut array.clone(), &mut qualifiers);
+    }
+    let mut tables: Vec<&mut TableFactor> = from
+        .iter_mut()
+        .flat_map(|table| {
+            std::iter::once(&mut table.relation).chain(table.joins.iter_mut().map(|join| &mut join.relation))
+        })
+        .collect();
+    let about = tables
+        .iter()
+        .position(|table| name(table).is_some_and(|name| qualifiers.0.contains(&name.to_lowercase())));
+    if tables.is_empty() {
+        return;
+    }
+    let table = tables.swap_remove(about.unwrap_or(0));
+    if let Some(wrapped) = wrapped(table, alias.as_ref(), array_exprs, *with_ordinality) {
+        *table = wrapped;
+        found.extend(
+            alias
+                .as_ref()
+                .filter(|alias| !alias.columns.is_empty())
+                .map(|alias| alias.name.value.to_lowercase()),
+        );
+    }
+}
+
+/// What a table is called in the statement.
+fn name(table: &TableFactor) -> Option<&str> {
+    match table {
+        TableFactor::Table { name, alias, .. } => match alias {
+            Some(alias) => Some(&alias.name.value),
+            None => match name.0.last() {
+                Some(ObjectNamePart::Identifier(name)) => Some(&name.value),
+                _ => None,
+            },
+        },
+        TableFactor::Derived { alias, .. } => alias.as_ref().map(|alias| alias.name.value.as_str()),
+        _ => None,
+    }
+}
+
+/// `(SELECT *, unnest(…) AS a FROM table) AS table`
+fn wrapped(
+    table: &TableFactor,
+    alias: Option<&TableAlias>,
+    arrays: &[Expr],
+    ordinality: bool,
+) -> Option<TableFactor> {
+    let table_name = Ident::new(name(table).unwrap_or("t"));
+    let columns: Vec<Ident> = match alias {
+        Some(alias) if alias.columns.is_empty() => vec![alias.name.clone()],
+        Some(alias) => alias.columns.iter().map(|column| column.name.clone()).collect(),
+        None => vec![Ident::new("unnest")],
+    };
+    let lists: Vec<Expr> = arrays.iter().map(|array| call("unnest_list", vec![array.clone()])).collect();
+    let single = lists.len() == 1;
+    let mut list = if single { lists.into_iter().next()? } else { call("zip_lists", lists) };
+    if ordinality {
+        list = call("with_ordinality", vec![list]);
+    }
+    let rows = call("unnest", vec![list]);
+    let plain = single && !ordinality && columns.len() == 1;
+
+    let mut inner = query("SELECT *, 0 AS row_of FROM t")?;
+    let select = select_of(&mut inner)?;
+    let row = if plain { columns.first()?.clone() } else { Ident::new(ROW) };
+    *select.projection.get_mut(1)? = SelectItem::ExprWithAlias { expr: rows, alias: row };
+    select.from.first_mut()?.relation = table.clone();
+    if !plain {
+        let mut outer = query(&format!("SELECT * EXCLUDE ({ROW}) FROM (SELECT 1)"))?;
+        let select = select_of(&mut outer)?;
+        for (at, column) in columns.into_iter().enumerate() {
+            let field =
+                call("row_field", vec![Expr::Identifier(Ident::new(ROW)), number(&(at + 1).to_string())]);
+            select.projection.push(SelectItem::ExprWithAlias { expr: field, alias: column });
+        }
+        if let TableFactor::Derived { subquery, .. } = &mut select.from.first_mut()?.relation {
+            *subquery = Box::new(inner);
+        }
+        inner = outer;
+    }
+    let mut template = query("SELECT 1 FROM (SELECT 1) AS t")?;
+    let factor = &mut select_of(&mut template)?.from.first_mut()?.relation;
+    if let TableFactor::Derived { subquery, alias, .. } = factor {
+        *subquery = Box::new(inner);
+        alias.as_mut()?.name = table_name;
+    }
+    Some(factor.clone())
+}
+
+fn query(sql: &str) -> Option<Query> {
+    match Parser::parse_sql(&AnySql, sql).ok()?.pop()? {
+        Statement::Query(query) => Some(*query),
+        _ => None,
+    }
+}
+
+fn select_of(query: &mut Query) -> Option<&mut Select> {
+    match query.body.as_mut() {
+        SetExpr::Select(select) => Some(select),
+        _ => None,
+    }
+}
+
+/// The first names of compound names.
+#[derive(Default)]
+struct Qualifiers(Vec<String>);
+
+impl VisitorMut for Qualifiers {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::CompoundIdentifier(names) = expr {
+            self.0.extend(names.first().map(|name| name.value.to_lowercase()));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Makes `u.a` of the name `u` into `a`.
+pub(super) struct Unqualify<'a>(pub(super) &'a str);
+
+impl VisitorMut for Unqualify<'_> {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::CompoundIdentifier(names) = expr
+            && names.first().is_some_and(|name| name.value.eq_ignore_ascii_case(self.0))
+        {
+            names.remove(0);
+            if names.len() == 1
+                && let Some(name) = names.pop()
+            {
+                *expr = Expr::Identifier(name);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
