@@ -92,5 +92,5 @@ SELECT
     replace(event_date, '-', '/') AS "timestamp",
     account AS account_partition,
     region AS region_partition,
-    replace(event_date, '-', '/') AS date_partition
+    translate(event_date, '-', '/') AS date_partition
 FROM events

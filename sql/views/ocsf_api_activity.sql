@@ -4,14 +4,10 @@ SELECT
     'Application Activity' AS category_name,
     6003 AS class_uid,
     'API Activity' AS class_name,
-    ocsf_activity AS activity_id,
-    CASE ocsf_activity
-        WHEN 1 THEN 'Create' WHEN 2 THEN 'Read' WHEN 3 THEN 'Update' WHEN 4 THEN 'Delete' ELSE 'Other'
-    END AS activity_name,
-    600300 + ocsf_activity AS type_uid,
-    'API Activity: ' || CASE ocsf_activity
-        WHEN 1 THEN 'Create' WHEN 2 THEN 'Read' WHEN 3 THEN 'Update' WHEN 4 THEN 'Delete' ELSE 'Other'
-    END AS type_name,
+    activity_id,
+    activity_name,
+    600300 + activity_id AS type_uid,
+    'API Activity: ' || activity_name AS type_name,
     1 AS severity_id,
     'Informational' AS severity,
     CASE WHEN error_code IS NULL THEN 1 ELSE 2 END AS status_id,
@@ -59,7 +55,7 @@ SELECT
     ) AS actor,
     named_struct(
         'ip', CASE WHEN source_ip_address ~ '^[0-9a-fA-F.:]+$' THEN source_ip_address END,
-        'domain', CASE WHEN source_ip_address !~ '^[0-9a-fA-F.:]+$' THEN source_ip_address END,
+        'domain', CASE WHEN source_ip_address ~ '[^0-9a-fA-F.:]' THEN source_ip_address END,
         'uid', vpc_endpoint_id
     ) AS src_endpoint,
     named_struct('user_agent', user_agent) AS http_request,
@@ -77,15 +73,19 @@ SELECT
 FROM (
     SELECT
         *,
-        CASE
-            WHEN read_only THEN 2
-            WHEN event_name LIKE 'Create%' OR event_name LIKE 'Run%' THEN 1
-            WHEN event_name LIKE 'Get%' OR event_name LIKE 'List%' OR event_name LIKE 'Describe%'
-                OR event_name LIKE 'Head%' THEN 2
-            WHEN event_name LIKE 'Update%' OR event_name LIKE 'Put%' OR event_name LIKE 'Modify%'
-                OR event_name LIKE 'Set%' THEN 3
-            WHEN event_name LIKE 'Delete%' OR event_name LIKE 'Terminate%' THEN 4
-            ELSE 99
-        END AS ocsf_activity
-    FROM events
+        CASE activity_id
+            WHEN 1 THEN 'Create' WHEN 2 THEN 'Read' WHEN 3 THEN 'Update' WHEN 4 THEN 'Delete' ELSE 'Other'
+        END AS activity_name
+    FROM (
+        SELECT
+            *,
+            CASE
+                WHEN read_only OR event_name ~ '^(Get|List|Describe|Head|Lookup|Search|BatchGet)' THEN 2
+                WHEN event_name ~ '^(Create|Run|Import|Register)' THEN 1
+                WHEN event_name ~ '^(Update|Put|Modify|Set|Attach|Associate|Enable|Tag)' THEN 3
+                WHEN event_name ~ '^(Delete|Terminate|Deregister|Remove)' THEN 4
+                ELSE 99
+            END AS activity_id
+        FROM events
+    )
 )

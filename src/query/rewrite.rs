@@ -11,20 +11,54 @@ use datafusion::sql::parser::{CopyToSource, DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::{
     self, AccessExpr, BinaryOperator, CaseWhen, CastKind, DataType, Expr, Function, FunctionArg,
     FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments, Ident, NullTreatment,
-    ObjectName, OrderByExpr, OrderByOptions, Query, SetExpr, Subscript, Value, VisitMut, VisitorMut,
+    ObjectName, OneOrManyWithParens, OrderByExpr, OrderByOptions, Query, Select, SelectItem, SetExpr,
+    Subscript, Value, VisitMut, VisitorMut,
 };
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::parser::ParserError;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 use super::dialect::AnySql;
 use super::{functions, unnest};
 
 /// The statements of `sql`, which are separated by `;`, in the engine's words.
 pub(super) fn parse(sql: &str) -> Result<VecDeque<Statement>> {
-    let mut parser = DFParserBuilder::new(sql).with_dialect(&AnySql).build()?;
+    let mut tokens = Tokenizer::new(&AnySql, sql).tokenize_with_location().map_err(ParserError::from)?;
+    bare_values(&mut tokens);
+    let mut parser = DFParserBuilder::new(tokens).with_dialect(&AnySql).build()?;
     let mut statements = parser.parse_statements()?;
     for statement in &mut statements {
         rewrite(statement);
     }
     Ok(statements)
+}
+
+/// Trino's `VALUES 1, 2`, rows of one value, as `VALUES (1), (2)`.
+fn bare_values(tokens: &mut Vec<TokenWithSpan>) {
+    let mut at = 0;
+    while at < tokens.len() {
+        let is_values = matches!(&tokens[at].token, Token::Word(word) if word.keyword == Keyword::VALUES);
+        at += 1;
+        if !is_values {
+            continue;
+        }
+        while let Some(value) =
+            tokens[at..].iter().position(|token| !matches!(token.token, Token::Whitespace(_)))
+        {
+            let literal = at + value;
+            if !matches!(tokens[literal].token, Token::SingleQuotedString(_) | Token::Number(..)) {
+                break;
+            }
+            let span = tokens[literal].span;
+            tokens.insert(literal + 1, TokenWithSpan { token: Token::RParen, span });
+            tokens.insert(literal, TokenWithSpan { token: Token::LParen, span });
+            at = literal + 3;
+            match tokens[at..].iter().position(|token| !matches!(token.token, Token::Whitespace(_))) {
+                Some(next) if tokens[at + next].token == Token::Comma => at += next + 1,
+                _ => break,
+            }
+        }
+    }
 }
 
 /// The same, with every quoted name in lower case, as Athena takes names whether quoted or not. None where that
@@ -36,10 +70,48 @@ pub(super) fn unquoted(statement: &Statement) -> Option<Statement> {
     names.any.then_some(changed)
 }
 
+/// The same, with a name for every expression that is selected without one. The engine names a cast as what is cast,
+/// and takes no name twice. None where that changes nothing.
+pub(super) fn named(statement: &Statement) -> Option<Statement> {
+    let mut changed = statement.clone();
+    let mut names = Name { any: false };
+    visit(&mut changed, &mut names);
+    names.any.then_some(changed)
+}
+
+struct Name {
+    any: bool,
+}
+
+impl VisitorMut for Name {
+    type Break = ();
+
+    fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        let mut given: Vec<String> = Vec::new();
+        for item in &mut select.projection {
+            let SelectItem::UnnamedExpr(expr) = item else { continue };
+            let text = match &*expr {
+                Expr::Identifier(name) => name.value.clone(),
+                Expr::CompoundIdentifier(path) => match path.last() {
+                    Some(name) => name.value.clone(),
+                    None => continue,
+                },
+                other => other.to_string(),
+            };
+            let again = given.iter().filter(|name| **name == text).count();
+            let name = if again == 0 { text.clone() } else { format!("{text}_{again}") };
+            given.push(text);
+            *item = SelectItem::ExprWithAlias { expr: take(expr), alias: Ident::with_quote('"', name) };
+            self.any = true;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
 fn rewrite(statement: &mut Statement) {
     let mut tables = TrinoTables { any: false };
     visit(statement, &mut tables);
-    visit(statement, &mut Rewrite { trino: tables.any });
+    visit(statement, &mut Rewrite { trino: tables.any, unnested: 0 });
 }
 
 fn visit<V: VisitorMut<Break = ()>>(statement: &mut Statement, visitor: &mut V) {
@@ -101,7 +173,10 @@ impl VisitorMut for Unquote {
 }
 
 struct Rewrite {
+    /// Whether Trino's meaning of a function stands over the engine's.
     trino: bool,
+    /// How many columns have been given names so far.
+    unnested: usize,
 }
 
 impl VisitorMut for Rewrite {
@@ -116,10 +191,9 @@ impl VisitorMut for Rewrite {
 
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         if let SetExpr::Select(select) = query.body.as_mut() {
-            for rows in unnest::laterals(select) {
-                let mut strip = unnest::Unqualify(&rows);
-                let _ = VisitMut::visit(select.as_mut(), &mut strip);
-                let _ = VisitMut::visit(&mut query.order_by, &mut strip);
+            for mut rows in unnest::laterals(select, &mut self.unnested) {
+                let _ = VisitMut::visit(select.as_mut(), &mut rows);
+                let _ = VisitMut::visit(&mut query.order_by, &mut rows);
             }
         }
         ControlFlow::Continue(())
@@ -134,25 +208,30 @@ impl Rewrite {
                 None
             }
             Expr::Function(function) => self.function(function),
+            Expr::Lambda(lambda) => {
+                let params = match &lambda.params {
+                    OneOrManyWithParens::One(param) => std::slice::from_ref(param),
+                    OneOrManyWithParens::Many(params) => params,
+                };
+                let names = params.iter().map(|param| param.name.value.to_lowercase()).collect();
+                let flow = VisitMut::visit(lambda.body.as_mut(), &mut InLambda { names });
+                debug_assert!(flow.is_continue());
+                None
+            }
             Expr::Cast { kind, expr, data_type, .. } => cast(kind, expr, data_type),
             Expr::BinaryOp { left, op: op @ (BinaryOperator::Arrow | BinaryOperator::LongArrow), right } => {
-                // DuckDB's operators take a path too; a key that looks like one is not to be expected.
-                text(right).filter(|path| path.starts_with("$.") || path.starts_with("$["))?;
-                let name = if *op == BinaryOperator::Arrow { "json_extract" } else { "json_extract_string" };
-                Some(call(name, vec![as_json(left), take(right)]))
+                Some(member(take(left), *op == BinaryOperator::LongArrow, take(right)))
+            }
+            Expr::BinaryOp { left, op, right } if is_comparison(op) => {
+                compare(left, right);
+                None
             }
             _ => None,
         }
     }
 
     fn function(&self, function: &mut Function) -> Option<Expr> {
-        let [name] = function.name.0.as_slice() else { return None };
-        let name = name.as_ident()?.value.to_lowercase();
-        for arg in args_mut(function) {
-            if !name.starts_with("json_get") && !name.starts_with("json_as") && is_member(arg) {
-                *arg = as_json(arg);
-            }
-        }
+        let name = name_of(function)?;
         let mut args = plain_args(function)?;
         let named = |name: &str, args: Vec<Expr>| {
             let mut renamed = function.clone();
@@ -227,17 +306,32 @@ impl Rewrite {
     }
 }
 
+fn is_comparison(op: &BinaryOperator) -> bool {
+    use BinaryOperator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
+    matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq)
+}
+
 /// `x.name`, where `x` is a subscript or a call, as `x['name']`.
 fn field_in_brackets(access: &mut AccessExpr) {
     if let AccessExpr::Dot(Expr::Identifier(name)) = access {
-        let index = string(&name.value.to_lowercase());
-        *access = AccessExpr::Subscript(Subscript::Index { index });
+        *access = in_brackets(&name.value);
     }
 }
 
+fn in_brackets(name: &str) -> AccessExpr {
+    AccessExpr::Subscript(Subscript::Index { index: string(&name.to_lowercase()) })
+}
+
 /// Functions whose value is JSON, in the engines that have that type.
-const GIVE_JSON: &[&str] =
-    &["json_extract", "json_extract_path", "json_parse", "json_array_get", "cast_to_json", "json_query"];
+const GIVE_JSON: &[&str] = &[
+    "json_get_json",
+    "json_extract",
+    "json_extract_path",
+    "json_parse",
+    "json_array_get",
+    "cast_to_json",
+    "json_query",
+];
 
 fn is_json(expr: &Expr) -> bool {
     match expr {
@@ -250,49 +344,96 @@ fn is_json(expr: &Expr) -> bool {
                 })
             })
         }
-        expr => is_member(expr),
+        _ => false,
     }
 }
 
-/// Whether `expr` is `x -> 'key'`.
-fn is_member(expr: &Expr) -> bool {
-    match expr {
-        Expr::Nested(inside) => is_member(inside),
-        expr => matches!(expr, Expr::BinaryOp { op: BinaryOperator::Arrow, .. }),
+/// `of -> key`, which is JSON, or `of ->> key`, which is text. Steps in a row become one walk.
+fn member(of: Expr, as_text: bool, key: Expr) -> Expr {
+    // DuckDB's operators take a path too; a key that looks like one is not to be expected.
+    if text(&key).is_some_and(|key| key.starts_with("$.") || key.starts_with("$[")) {
+        return call(if as_text { "json_extract_string" } else { "json_extract" }, vec![of, key]);
     }
-}
-
-/// A member as JSON text, which the functions take; the operator's own value is a union of types.
-fn as_json(expr: &mut Expr) -> Expr {
-    match expr {
-        Expr::Nested(inside) if is_member(inside) => as_json(inside),
-        Expr::BinaryOp { left, op: BinaryOperator::Arrow, right } => {
-            call("json_get_json", vec![take(left), take(right)])
+    let of = match of {
+        Expr::Nested(inside) if is_json(&inside) => *inside,
+        of => of,
+    };
+    let mut steps = match of {
+        Expr::Function(walk) if name_of(&walk).as_deref() == Some("json_get_json") => {
+            plain_args(&walk).unwrap_or_else(|| vec![Expr::Function(walk)])
         }
-        expr => take(expr),
-    }
+        of => vec![of],
+    };
+    steps.push(key);
+    call(if as_text { "json_as_text" } else { "json_get_json" }, steps)
+}
+
+/// The name of a function, in lower case, where it is a plain one.
+fn name_of(function: &Function) -> Option<String> {
+    let [name] = function.name.0.as_slice() else { return None };
+    Some(name.as_ident()?.value.to_lowercase())
 }
 
 /// Casts from and to JSON, and to types that only Trino and DuckDB name.
 fn cast(kind: &CastKind, expr: &mut Expr, data_type: &DataType) -> Option<Expr> {
-    let to = data_type.to_string();
     if matches!(data_type, DataType::JSON | DataType::JSONB) {
-        return Some(call("cast_to_json", vec![as_json(expr)]));
+        return Some(call("cast_to_json", vec![take(expr)]));
     }
-    let nested = ["ARRAY", "MAP", "ROW", "STRUCT"]
-        .iter()
-        .any(|name| to.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)))
-        || to.ends_with("[]");
-    // Casts of a member to a plain type have a function of their own already.
-    if (nested && !matches!(expr, Expr::Array(_) | Expr::Value(_))) || (is_json(expr) && !is_member(expr)) {
-        let name = if *kind == CastKind::Cast || *kind == CastKind::DoubleColon {
-            "json_cast".to_owned()
-        } else {
-            functions::lenient("json_cast")
-        };
-        return Some(call(&name, vec![as_json(expr), string(&to)]));
+    let to = data_type.to_string();
+    let upper = to.to_uppercase();
+    let nested =
+        ["ARRAY", "MAP", "ROW", "STRUCT"].iter().any(|name| upper.starts_with(name)) || to.ends_with("[]");
+    let built = matches!(expr, Expr::Array(_) | Expr::Value(_));
+    if !functions::is_type(&to) || !(is_json(expr) || (nested && !built)) {
+        return None;
     }
-    None
+    let strict = matches!(kind, CastKind::Cast | CastKind::DoubleColon);
+    let name = if strict { "json_cast".to_owned() } else { functions::lenient("json_cast") };
+    Some(call(&name, vec![take(expr), string(&to)]))
+}
+
+/// Compares JSON with a plain value as a value of its type.
+fn compare(left: &mut Expr, right: &mut Expr) {
+    let data_type = |value: &Expr| match value {
+        Expr::Value(value) => match &value.value {
+            Value::Boolean(_) => Some("BOOLEAN"),
+            Value::Number(..) => Some("DOUBLE"),
+            _ => None,
+        },
+        _ => None,
+    };
+    let (json, data_type) = match (data_type(left), data_type(right)) {
+        (None, Some(data_type)) => (left, data_type),
+        (Some(data_type), None) => (right, data_type),
+        _ => return,
+    };
+    if is_json(json) {
+        *json = call("json_cast", vec![take(json), string(data_type)]);
+    }
+}
+
+/// What the engine does not plan within a lambda: fields of its parameters, and array literals.
+struct InLambda {
+    names: Vec<String>,
+}
+
+impl VisitorMut for InLambda {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        match expr {
+            Expr::CompoundIdentifier(path)
+                if path.first().is_some_and(|name| self.names.contains(&name.value.to_lowercase())) =>
+            {
+                let root = Box::new(Expr::Identifier(path.remove(0)));
+                let access_chain = path.iter().map(|name| in_brackets(&name.value)).collect();
+                *expr = Expr::CompoundFieldAccess { root, access_chain };
+            }
+            Expr::Array(array) => *expr = call("make_array", std::mem::take(&mut array.elem)),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 /// Makes the functions within `try(…)` give null where they would fail.
@@ -364,17 +505,6 @@ fn plain_args(function: &Function) -> Option<Vec<Expr>> {
             _ => None,
         })
         .collect()
-}
-
-fn args_mut(function: &mut Function) -> impl Iterator<Item = &mut Expr> {
-    let args = match &mut function.args {
-        FunctionArguments::List(list) => list.args.as_mut_slice(),
-        _ => &mut [],
-    };
-    args.iter_mut().filter_map(|arg| match arg {
-        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
-        _ => None,
-    })
 }
 
 fn set_args(function: &mut Function, args: Vec<Expr>) {

@@ -152,15 +152,30 @@ pub(super) async fn run(
     context: &SessionContext,
     statement: Statement,
 ) -> datafusion::error::Result<SendableRecordBatchStream> {
-    let unquoted = rewrite::unquoted(&statement);
-    let plan = match (context.state().statement_to_plan(statement).await, unquoted) {
-        // Athena takes names in any case, quoted or not.
-        (Err(error), Some(unquoted)) => {
-            context.state().statement_to_plan(unquoted).await.map_err(|_| error)?
+    // What other engines allow and this one does not: names in any case though they are quoted, and the same name twice.
+    let others = [rewrite::unquoted(&statement), rewrite::named(&statement)];
+    let mut plan = context.state().statement_to_plan(statement).await;
+    for other in others.into_iter().flatten() {
+        if !plan.as_ref().is_err_and(is_about_names) {
+            break;
         }
-        (plan, _) => plan?,
-    };
+        if let Ok(other) = context.state().statement_to_plan(other).await {
+            plan = Ok(other);
+        }
+    }
+    let plan = plan?;
     context.execute_logical_plan(plan).await?.execute_stream().await
+}
+
+/// Whether an error is about names that are unknown or there twice.
+fn is_about_names(error: &DataFusionError) -> bool {
+    match error.find_root() {
+        DataFusionError::SchemaError(..) => true,
+        DataFusionError::Plan(said) => said.contains("unique expression names"),
+        DataFusionError::Collection(errors) => errors.first().is_some_and(is_about_names),
+        DataFusionError::Diagnostic(_, inner) | DataFusionError::Context(_, inner) => is_about_names(inner),
+        _ => false,
+    }
 }
 
 /// The engine's rules. Once filters have come down to where views make structs and texts, those are taken apart; at
@@ -187,6 +202,8 @@ fn config(memory_bytes: usize) -> SessionConfig {
     let options = config.options_mut();
     // With the generic dialect `a ->> 'k' LIKE 'x%'` means `a ->> ('k' LIKE 'x%')`.
     options.sql_parser.dialect = Dialect::PostgreSQL;
+    // A rule that fails (it happens where common expressions and struct fields meet) leaves the plan as it was.
+    options.optimizer.skip_failed_rules = true;
     let parquet = &mut options.execution.parquet;
     // Events are wide and questions narrow: decode the columns that are asked about, then only the rows that match.
     parquet.pushdown_filters = true;

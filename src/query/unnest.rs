@@ -4,8 +4,8 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, JoinConstraint, JoinOperator, ObjectNamePart, Query, Select, SelectItem, SetExpr, Statement,
-    TableAlias, TableFactor, Value, VisitMut, VisitorMut,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, JoinConstraint, JoinOperator,
+    ObjectNamePart, Query, Select, SelectItem, SetExpr, Statement, TableFactor, Value, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::parser::Parser;
 
@@ -15,8 +15,9 @@ use super::rewrite::{call, number};
 /// The one column that holds a row while it is taken apart.
 const ROW: &str = "__unnested_row";
 
-/// Moves every `UNNEST` of a `FROM` into the table that it is about; gives the names of what it made.
-pub(super) fn laterals(select: &mut Select) -> Vec<String> {
+/// Moves every `UNNEST` of a `FROM` into the table that it is about; gives what their rows are called now. Columns
+/// without a name of their own are numbered on from `number`.
+pub(super) fn laterals(select: &mut Select, number: &mut usize) -> Vec<Renamed> {
     let mut found = Vec::new();
     // `FROM t, UNNEST(x)` is `FROM t CROSS JOIN UNNEST(x)`.
     let mut from: Vec<_> = std::mem::take(&mut select.from);
@@ -24,7 +25,7 @@ pub(super) fn laterals(select: &mut Select) -> Vec<String> {
     while at < from.len() {
         if is_lateral(&from[at].relation) {
             let moved = from.remove(at);
-            move_into(&mut from[..at], moved.relation, &mut found);
+            move_into(&mut from[..at], moved.relation, &mut found, number);
             from[at - 1].joins.extend(moved.joins);
         } else {
             at += 1;
@@ -36,7 +37,7 @@ pub(super) fn laterals(select: &mut Select) -> Vec<String> {
             let join = &from[end - 1].joins[at];
             if is_lateral(&join.relation) && is_cross(&join.join_operator) {
                 let join = from[end - 1].joins.remove(at);
-                move_into(&mut from[..end], join.relation, &mut found);
+                move_into(&mut from[..end], join.relation, &mut found, number);
             } else {
                 at += 1;
             }
@@ -67,7 +68,8 @@ fn is_cross(operator: &JoinOperator) -> bool {
 fn move_into(
     from: &mut [datafusion::sql::sqlparser::ast::TableWithJoins],
     unnest: TableFactor,
-    found: &mut Vec<String>,
+    found: &mut Vec<Renamed>,
+    number: &mut usize,
 ) {
     let TableFactor::UNNEST { alias, array_exprs, with_ordinality, .. } = &unnest else { return };
     let mut qualifiers = Qualifiers::default();
@@ -87,14 +89,21 @@ fn move_into(
         return;
     }
     let table = tables.swap_remove(about.unwrap_or(0));
-    if let Some(wrapped) = wrapped(table, alias.as_ref(), array_exprs, *with_ordinality) {
+    let mut columns: Vec<Ident> =
+        alias.iter().flat_map(|alias| &alias.columns).map(|column| column.name.clone()).collect();
+    let mut renamed = alias.as_ref().map(|alias| Renamed { rows: alias.name.value.clone(), column: None });
+    if columns.is_empty() {
+        // As DuckDB names it.
+        let column = if *number == 0 { "unnest".to_owned() } else { format!("unnest_{number}") };
+        *number += 1;
+        columns.push(Ident::new(&column));
+        if let Some(renamed) = &mut renamed {
+            renamed.column = Some(column);
+        }
+    }
+    if let Some(wrapped) = wrapped(table, columns, array_exprs, *with_ordinality) {
         *table = wrapped;
-        found.extend(
-            alias
-                .as_ref()
-                .filter(|alias| !alias.columns.is_empty())
-                .map(|alias| alias.name.value.to_lowercase()),
-        );
+        found.extend(renamed);
     }
 }
 
@@ -116,16 +125,11 @@ fn name(table: &TableFactor) -> Option<&str> {
 /// `(SELECT *, unnest(…) AS a FROM table) AS table`
 fn wrapped(
     table: &TableFactor,
-    alias: Option<&TableAlias>,
+    columns: Vec<Ident>,
     arrays: &[Expr],
     ordinality: bool,
 ) -> Option<TableFactor> {
     let table_name = Ident::new(name(table).unwrap_or("t"));
-    let columns: Vec<Ident> = match alias {
-        Some(alias) if alias.columns.is_empty() => vec![alias.name.clone()],
-        Some(alias) => alias.columns.iter().map(|column| column.name.clone()).collect(),
-        None => vec![Ident::new("unnest")],
-    };
     let lists: Vec<Expr> = arrays.iter().map(|array| call("unnest_list", vec![array.clone()])).collect();
     let single = lists.len() == 1;
     let mut list = if single { lists.into_iter().next()? } else { call("zip_lists", lists) };
@@ -191,23 +195,75 @@ impl VisitorMut for Qualifiers {
     }
 }
 
-/// Makes `u.a` of the name `u` into `a`.
-pub(super) struct Unqualify<'a>(pub(super) &'a str);
+/// What the rows of an `UNNEST` are called in a statement, and are no longer.
+pub(super) struct Renamed {
+    rows: String,
+    /// The column, where it had no name: the rows' name stood for it.
+    column: Option<String>,
+}
 
-impl VisitorMut for Unqualify<'_> {
+impl Renamed {
+    fn is(&self, name: &Ident) -> bool {
+        name.value.eq_ignore_ascii_case(&self.rows)
+    }
+}
+
+impl VisitorMut for Renamed {
     type Break = ();
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if let Expr::CompoundIdentifier(names) = expr
-            && names.first().is_some_and(|name| name.value.eq_ignore_ascii_case(self.0))
-        {
-            names.remove(0);
-            if names.len() == 1
-                && let Some(name) = names.pop()
-            {
-                *expr = Expr::Identifier(name);
+        match (expr, &self.column) {
+            // `u.a` is `a`
+            (expr @ Expr::CompoundIdentifier(_), column) => {
+                let Expr::CompoundIdentifier(names) = expr else { return ControlFlow::Continue(()) };
+                if !names.first().is_some_and(|name| self.is(name)) {
+                    return ControlFlow::Continue(());
+                }
+                names.remove(0);
+                if let Some(column) = column {
+                    if names.first().is_some_and(|name| name.value.eq_ignore_ascii_case("unnest")) {
+                        names.remove(0);
+                    }
+                    names.insert(0, Ident::new(column));
+                }
+                if names.len() == 1
+                    && let Some(name) = names.pop()
+                {
+                    *expr = Expr::Identifier(name);
+                }
             }
+            // `u` is its column
+            (Expr::Identifier(name), Some(column)) if self.is(name) => *name = Ident::new(column),
+            // `u -> 'unnest'`, which by now is a call, is that as well
+            (expr @ Expr::Function(_), Some(column)) => {
+                if let Expr::Function(walk) = expr
+                    && let Some(whole) = without_unnest(walk, column)
+                    && let Some(whole) = whole
+                {
+                    *expr = whole;
+                }
+            }
+            _ => {}
         }
         ControlFlow::Continue(())
     }
+}
+
+/// Takes the step `'unnest'` out of a walk from `column` into JSON; what is left, where no step is.
+fn without_unnest(walk: &mut Function, column: &str) -> Option<Option<Expr>> {
+    let FunctionArguments::List(list) = &mut walk.args else { return None };
+    let [
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(of))),
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(step))),
+        ..,
+    ] = list.args.as_slice()
+    else {
+        return None;
+    };
+    if of.value != column || step.value != Value::SingleQuotedString("unnest".to_owned()) {
+        return None;
+    }
+    let of = of.clone();
+    list.args.remove(1);
+    Some((list.args.len() == 1).then_some(Expr::Identifier(of)))
 }

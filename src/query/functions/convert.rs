@@ -19,12 +19,18 @@ use super::{Call, Function, Returns};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     JSON_MAP,
+    JSON_RECORD,
     Function::new("to_json", (1, 1), Returns::Text, |call| Ok(Arc::new(to_json(&call.array(0)?)?)))
         .also(&["array_to_json", "row_to_json"]),
     Function::new("cast_to_json", (1, 1), Returns::Text, cast_to_json),
     Function::new("json_cast", (2, 2), Returns::Of(cast_type), json_cast).fails(),
     Function::new("from_json", (2, 2), Returns::Of(structure_type), json_cast).also(&["json_transform"]),
 ];
+
+/// `json_record('a.b', x, 'c:json', y)`: an object of members by path, of which some are JSON already. What is null is
+/// left out.
+const JSON_RECORD: Function = Function::new("json_record", (2, usize::MAX), Returns::Text, json_record);
+pub(super) static JSON_RECORD_FN: Function = JSON_RECORD;
 
 /// `json_map(json)`: an object as a map of text, what is nested in it as JSON.
 const JSON_MAP: Function = Function::new("json_map", (1, 1), Returns::TextMap, json_map);
@@ -70,6 +76,60 @@ fn object(json: &str) -> Option<Vec<(String, &str)>> {
     let members = deserializer.deserialize_map(Members).ok()?;
     deserializer.end().ok()?;
     Some(members)
+}
+
+/// Where a value of a record goes.
+pub(super) struct RecordField {
+    pub(super) steps: Vec<String>,
+    pub(super) json: bool,
+}
+
+impl RecordField {
+    pub(super) fn of(name: &str) -> RecordField {
+        let (path, json) = match name.strip_suffix(":json") {
+            Some(path) => (path, true),
+            None => (name, false),
+        };
+        RecordField { steps: path.split('.').map(str::to_owned).collect(), json }
+    }
+}
+
+fn json_record(call: &Call<'_>) -> Result<ArrayRef> {
+    let mut fields = Vec::with_capacity(call.len() / 2);
+    for at in (0..call.len() - 1).step_by(2) {
+        let name = call.each(at, |name| Ok(name.to_owned()))?;
+        let Some(Some(name)) = name.first() else { return plan_err!("a member's name is a constant text") };
+        let value = call.array(at + 1)?;
+        let field = RecordField::of(name);
+        let value = if field.json { call.text(at + 1)? } else { to_json(&value)? };
+        fields.push((field.steps, value));
+    }
+    let mut out = StringViewBuilder::with_capacity(call.rows);
+    let mut text = String::new();
+    for row in 0..call.rows {
+        text.clear();
+        text.push('{');
+        let mut open: &[String] = &[];
+        for (steps, value) in fields.iter().filter(|(_, value)| value.is_valid(row)) {
+            let Some((name, objects)) = steps.split_last() else { continue };
+            let common = open.iter().zip(objects).take_while(|(open, object)| open == object).count();
+            text.extend(std::iter::repeat_n('}', open.len() - common));
+            if !text.ends_with('{') {
+                text.push(',');
+            }
+            for object in &objects[common..] {
+                text += &quoted(object);
+                text += ":{";
+            }
+            open = objects;
+            text += &quoted(name);
+            text.push(':');
+            text += value.value(row);
+        }
+        text.extend(std::iter::repeat_n('}', open.len() + 1));
+        out.append_value(&text);
+    }
+    Ok(Arc::new(out.finish()))
 }
 
 fn json_map(call: &Call<'_>) -> Result<ArrayRef> {

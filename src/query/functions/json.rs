@@ -8,14 +8,16 @@ use std::sync::Arc;
 use arrow::array::{
     Array, ArrayRef, BooleanBuilder, Int64Builder, ListBuilder, StringViewArray, StringViewBuilder,
 };
+use arrow::datatypes::DataType;
 use datafusion::common::{Result, exec_datafusion_err};
-use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::expr::Cast;
+use datafusion::logical_expr::{Expr, lit};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{Call, Function, Returns, args_of, convert};
+use super::{Call, Function, Returns, args_of, convert, literal};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     // Trino
@@ -396,20 +398,46 @@ fn text(call: &Call<'_>) -> Result<ArrayRef> {
     texts(call, |name| Ok(vec![Step::Member(name.to_owned())]), |json, steps| text_of(find(json, steps)?))
 }
 
-/// A payload's map is made of JSON text: a path into it is a path into that.
 fn without_map(args: &[Expr]) -> Option<Expr> {
-    under_map(args, "json_extract")
+    beneath(args, "json_extract")
 }
 
 fn without_map_scalar(args: &[Expr]) -> Option<Expr> {
-    under_map(args, "json_extract_scalar")
+    beneath(args, "json_extract_scalar")
 }
 
-fn under_map(args: &[Expr], name: &str) -> Option<Expr> {
-    let [map, path] = args else { return None };
-    let json = args_of(map, &convert::JSON_MAP_FN)?.first()?;
+/// A path into a payload's map, or into a whole record, is one into the payload's own text.
+fn beneath(args: &[Expr], name: &str) -> Option<Expr> {
+    let [of, given] = args else { return None };
     let function = FUNCTIONS.iter().find(|function| function.name == name)?;
-    Some(super::call(function, vec![json.clone(), path.clone()]))
+    if let Some(payload) = args_of(of, &convert::JSON_MAP_FN) {
+        return Some(super::call(function, vec![payload.first()?.clone(), given.clone()]));
+    }
+    let steps = path(literal(given)?).ok()?;
+    let members = args_of(of, &convert::JSON_RECORD_FN)?;
+    for member in members.chunks_exact(2) {
+        let field = convert::RecordField::of(literal(&member[0])?);
+        let within = steps.len() >= field.steps.len()
+            && field.steps.iter().zip(&steps).all(|(name, step)| *step == Step::Member(name.clone()));
+        if within && field.json {
+            let rest = lit(written(&steps[field.steps.len()..]));
+            return Some(super::call(function, vec![member[1].clone(), rest]));
+        }
+        if within && name == "json_extract_scalar" && steps.len() == field.steps.len() {
+            return Some(Expr::Cast(Cast::new(Box::new(member[1].clone()), DataType::Utf8View)));
+        }
+    }
+    None
+}
+
+/// A path as text.
+fn written(steps: &[Step]) -> String {
+    let steps = steps.iter().map(|step| match step {
+        Step::Member(name) => format!("[\"{}\"]", name.replace('\\', "\\\\").replace('"', "\\\"")),
+        Step::Index(at) => format!("[{at}]"),
+        Step::All => "[*]".to_owned(),
+    });
+    format!("${}", steps.collect::<String>())
 }
 
 fn scalar(call: &Call<'_>) -> Result<ArrayRef> {
@@ -644,6 +672,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_path_is_read_as_it_is_written(
+            steps in proptest::collection::vec(
+                prop_oneof![".*".prop_map(Step::Member), any::<i64>().prop_map(Step::Index), Just(Step::All)], 0..5),
+        ) {
+            prop_assert_eq!(path(&written(&steps)).unwrap(), steps);
+        }
+
         #[test]
         fn what_is_put_under_a_path_is_found_there(
             steps in proptest::collection::vec(

@@ -68,6 +68,11 @@ pub(super) fn can_fail(name: &str) -> bool {
         .any(|family| family.iter().any(|function| function.fails && function.is(name)))
 }
 
+/// Whether JSON can be cast to a type of this name.
+pub(super) fn is_type(name: &str) -> bool {
+    convert::sql_type(name).is_some()
+}
+
 /// The form of a function that gives null where the other fails, for `try(…)`.
 pub(super) fn lenient(name: &str) -> String {
     format!("try_{name}")
