@@ -50,5 +50,8 @@ mod schema;
 /// Queries and their answers.
 mod sql;
 
+/// Other tools' SQL, function by function and view by view.
+mod sql_logic;
+
 /// What a lake holds, and what it does not hold yet.
 mod status;

@@ -37,7 +37,7 @@ SELECT
     recipient_account_id,
     request_id,
     request_parameters,
-    to_json(
+    json_present(
         array_transform(
             resources,
             r -> named_struct('accountId', r['account_id'], 'ARN', r['arn'], 'type', r['type'])

@@ -132,7 +132,7 @@ SELECT
         'requestID', request_id,
         'eventID', event_id,
         'readOnly', read_only,
-        'resources:json', to_json(
+        'resources:json', json_present(
             array_transform(
                 resources,
                 r -> nullable_struct(

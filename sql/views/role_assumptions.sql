@@ -15,7 +15,7 @@ SELECT
     user_identity_arn,
     user_identity_access_key_id,
     user_identity_account_id,
-    user_identity_account_id <> account AS cross_account,
+    split_part(request_parameters->>'roleArn', ':', 5) <> user_identity_account_id AS cross_account,
     user_identity_invoked_by AS invoked_by,
     source_ip_address,
     user_agent,

@@ -112,6 +112,29 @@ fn rewrite(statement: &mut Statement) {
     let mut tables = TrinoTables { any: false };
     visit(statement, &mut tables);
     visit(statement, &mut Rewrite { trino: tables.any, unnested: 0 });
+    if let Statement::Statement(statement) = statement
+        && let ast::Statement::Query(query) = statement.as_mut()
+        && let SetExpr::Select(select) = query.body.as_mut()
+    {
+        keep_unions(select);
+    }
+}
+
+/// JSON that a statement gives, and does nothing else with, is left as the union of types that the engine's operator
+/// makes: formats that know JSON write it as such.
+fn keep_unions(select: &mut Select) {
+    let grouped = !matches!(&select.group_by, ast::GroupByExpr::Expressions(by, _) if by.is_empty());
+    if grouped || select.distinct.is_some() {
+        return;
+    }
+    for item in &mut select.projection {
+        let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else { continue };
+        if let Expr::Function(function) = expr
+            && name_of(function).as_deref() == Some("json_get_json")
+        {
+            function.name = ObjectName::from(vec![Ident::new("json_get")]);
+        }
+    }
 }
 
 fn visit<V: VisitorMut<Break = ()>>(statement: &mut Statement, visitor: &mut V) {
@@ -293,7 +316,6 @@ impl Rewrite {
                 named("regexp_replace", args)
             }
             ("regexp_matches", [_, _]) => named("regexp_like", args),
-            ("typeof", [_]) => named("arrow_typeof", args),
             ("at_timezone", [time, zone]) => {
                 Some(Expr::AtTimeZone { timestamp: Box::new(take(time)), time_zone: Box::new(take(zone)) })
             }
@@ -313,9 +335,13 @@ fn is_comparison(op: &BinaryOperator) -> bool {
 
 /// `x.name`, where `x` is a subscript or a call, as `x['name']`.
 fn field_in_brackets(access: &mut AccessExpr) {
-    if let AccessExpr::Dot(Expr::Identifier(name)) = access {
-        *access = in_brackets(&name.value);
-    }
+    let name = match access {
+        AccessExpr::Dot(Expr::Identifier(name)) => name.value.clone(),
+        // Words such as `user`, which are a call elsewhere.
+        AccessExpr::Dot(Expr::Function(function)) => function.name.to_string(),
+        _ => return,
+    };
+    *access = in_brackets(&name);
 }
 
 fn in_brackets(name: &str) -> AccessExpr {
@@ -376,8 +402,15 @@ fn name_of(function: &Function) -> Option<String> {
 
 /// Casts from and to JSON, and to types that only Trino and DuckDB name.
 fn cast(kind: &CastKind, expr: &mut Expr, data_type: &DataType) -> Option<Expr> {
+    let strict = matches!(kind, CastKind::Cast | CastKind::DoubleColon);
     if matches!(data_type, DataType::JSON | DataType::JSONB) {
         return Some(call("cast_to_json", vec![take(expr)]));
+    }
+    if matches!(data_type, DataType::Date) {
+        // It knows which times a day is, so that statistics can answer.
+        let name = if strict { "date".to_owned() } else { functions::lenient("date") };
+        let of = if is_json(expr) { call("json_scalar", vec![take(expr)]) } else { take(expr) };
+        return Some(call(&name, vec![of]));
     }
     let to = data_type.to_string();
     let upper = to.to_uppercase();
@@ -387,7 +420,6 @@ fn cast(kind: &CastKind, expr: &mut Expr, data_type: &DataType) -> Option<Expr> 
     if !functions::is_type(&to) || !(is_json(expr) || (nested && !built)) {
         return None;
     }
-    let strict = matches!(kind, CastKind::Cast | CastKind::DoubleColon);
     let name = if strict { "json_cast".to_owned() } else { functions::lenient("json_cast") };
     Some(call(&name, vec![take(expr), string(&to)]))
 }
@@ -445,6 +477,9 @@ impl VisitorMut for Lenient {
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         match expr {
             Expr::Cast { kind, .. } => *kind = CastKind::TryCast,
+            Expr::BinaryOp { op: BinaryOperator::Divide | BinaryOperator::Modulo, right, .. } => {
+                **right = call("nullif", vec![take(right), number("0")]);
+            }
             Expr::Function(function) => {
                 let name = function
                     .name

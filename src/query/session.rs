@@ -298,10 +298,7 @@ mod tests {
                 "there is no column wibble | the columns here are event_name, region",
             ),
             ("SELECT * FROM event", "there is no table event | did you mean events?"),
-            (
-                "SELECT * FROM cloudtrail_logs",
-                "there is no table cloudtrail_logs | the tables are columns, events",
-            ),
+            ("SELECT * FROM wibble", "there is no table wibble | SHOW TABLES lists the tables and views"),
             (
                 "SELECT json_get_string(request_parameters, 'a') FROM events",
                 "there is no function json_get_string | did you mean json_get_str",

@@ -22,9 +22,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
     JSON_RECORD,
     Function::new("to_json", (1, 1), Returns::Text, |call| Ok(Arc::new(to_json(&call.array(0)?)?)))
         .also(&["array_to_json", "row_to_json"]),
+    // As `to_json`, without the members that are null
+    Function::new("json_present", (1, 1), Returns::Text, |call| {
+        Ok(Arc::new(written(&call.array(0)?, false)?))
+    }),
     Function::new("cast_to_json", (1, 1), Returns::Text, cast_to_json),
     Function::new("json_cast", (2, 2), Returns::Of(cast_type), json_cast).fails(),
-    Function::new("from_json", (2, 2), Returns::Of(structure_type), json_cast).also(&["json_transform"]),
+    Function::new("from_json", (2, 2), Returns::Of(structure_type), from_json).also(&["json_transform"]),
 ];
 
 /// `json_record('a.b', x, 'c:json', y)`: an object of members by path, of which some are JSON already. What is null is
@@ -172,8 +176,12 @@ fn quoted(text: &str) -> String {
 
 /// Every value as JSON text. SQL's null stays null at the top, and becomes JSON's below it.
 pub(super) fn to_json(array: &ArrayRef) -> Result<StringViewArray> {
+    written(array, true)
+}
+
+fn written(array: &ArrayRef, nulls: bool) -> Result<StringViewArray> {
     let mut out = StringViewBuilder::with_capacity(array.len());
-    let writer = Writer::new(array)?;
+    let writer = Writer::new(array, nulls)?;
     let mut text = String::new();
     for row in 0..array.len() {
         if array.is_null(row) || array.data_type() == &DataType::Null {
@@ -193,13 +201,14 @@ enum Writer<'a> {
     /// What reads the same in JSON.
     Bare(&'a ArrayRef, ArrayFormatter<'a>),
     Quoted(&'a ArrayRef, ArrayFormatter<'a>),
-    List(ListArray, ArrayRef),
-    Map(&'a MapArray),
-    Struct(&'a StructArray),
+    List(ListArray, ArrayRef, bool),
+    Map(&'a MapArray, bool),
+    /// Whether members that are null are written.
+    Struct(&'a StructArray, bool),
 }
 
 impl<'a> Writer<'a> {
-    fn new(array: &'a ArrayRef) -> Result<Writer<'a>> {
+    fn new(array: &'a ArrayRef, nulls: bool) -> Result<Writer<'a>> {
         static OPTIONS: FormatOptions<'static> = FormatOptions::new();
         let formatter = || ArrayFormatter::try_new(array.as_ref(), &OPTIONS);
         Ok(match array.data_type() {
@@ -210,10 +219,10 @@ impl<'a> Writer<'a> {
             data_type if data_type.is_numeric() => Writer::Bare(array, formatter()?),
             DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
                 let lists = cast(array, &DataType::List(item.clone()))?;
-                Writer::List(lists.as_list().clone(), lists.as_list::<i32>().values().clone())
+                Writer::List(lists.as_list().clone(), lists.as_list::<i32>().values().clone(), nulls)
             }
-            DataType::Map(..) => Writer::Map(array.as_map()),
-            DataType::Struct(_) => Writer::Struct(array.as_struct()),
+            DataType::Map(..) => Writer::Map(array.as_map(), nulls),
+            DataType::Struct(_) => Writer::Struct(array.as_struct(), nulls),
             _ => Writer::Quoted(array, formatter()?),
         })
     }
@@ -228,17 +237,17 @@ impl<'a> Writer<'a> {
                 text => *out += &text,
             },
             Writer::Quoted(_, formatter) => *out += &quoted(&formatter.value(row).to_string()),
-            Writer::List(lists, _) if lists.is_null(row) => *out += "null",
-            Writer::List(lists, values) => {
-                let writer = Writer::new(values)?;
+            Writer::List(lists, ..) if lists.is_null(row) => *out += "null",
+            Writer::List(lists, values, nulls) => {
+                let writer = Writer::new(values, *nulls)?;
                 let range = lists.value_offsets()[row] as usize..lists.value_offsets()[row + 1] as usize;
                 between(out, '[', range, ']', |at, out| writer.write(at, out))?;
             }
-            Writer::Map(maps) if maps.is_null(row) => *out += "null",
-            Writer::Map(maps) => {
+            Writer::Map(maps, _) if maps.is_null(row) => *out += "null",
+            Writer::Map(maps, nulls) => {
                 let keys = cast(maps.keys(), &DataType::Utf8View)?;
                 let keys = keys.as_string_view();
-                let writer = Writer::new(maps.values())?;
+                let writer = Writer::new(maps.values(), *nulls)?;
                 let range = maps.value_offsets()[row] as usize..maps.value_offsets()[row + 1] as usize;
                 between(out, '{', range, '}', |at, out| {
                     *out += &quoted(keys.value(at));
@@ -246,12 +255,14 @@ impl<'a> Writer<'a> {
                     writer.write(at, out)
                 })?;
             }
-            Writer::Struct(rows) if rows.is_null(row) => *out += "null",
-            Writer::Struct(rows) => {
-                between(out, '{', 0..rows.num_columns(), '}', |at, out| {
-                    *out += &quoted(rows.column_names()[at]);
+            Writer::Struct(rows, _) if rows.is_null(row) => *out += "null",
+            Writer::Struct(rows, nulls) => {
+                let there = |at: &usize| *nulls || rows.column(*at).is_valid(row);
+                let members: Vec<usize> = (0..rows.num_columns()).filter(there).collect();
+                between(out, '{', 0..members.len(), '}', |at, out| {
+                    *out += &quoted(rows.column_names()[members[at]]);
                     out.push(':');
-                    Writer::new(rows.column(at))?.write(row, out)
+                    Writer::new(rows.column(members[at]), *nulls)?.write(row, out)
                 })?;
             }
         }
@@ -381,6 +392,14 @@ fn split(text: &str) -> Vec<&str> {
     parts
 }
 
+/// DuckDB's: what is of another form than the structure says is null.
+fn from_json(call: &Call<'_>) -> Result<ArrayRef> {
+    let json = call.text(0)?;
+    let values: Vec<Option<&str>> = json.iter().map(|json| json.and_then(json::valid_text)).collect();
+    built(&values, call.returns, &|_| Ok(()))
+}
+
+/// Trino's cast: what is of another form is an error. As text anything goes, what is nested as its JSON.
 fn json_cast(call: &Call<'_>) -> Result<ArrayRef> {
     let json = call.text(0)?;
     let mut values = Vec::with_capacity(call.rows);
@@ -395,15 +414,26 @@ fn json_cast(call: &Call<'_>) -> Result<ArrayRef> {
             },
         });
     }
-    built(&values, call.returns)
+    built(&values, call.returns, &|value| {
+        call.failed::<()>(|| format!("{} cannot be cast to this type", cut(value))).map(|_| ())
+    })
 }
 
-/// Values of the type, null where the JSON is of another form.
-fn built(values: &[Option<&str>], data_type: &DataType) -> Result<ArrayRef> {
+/// Values of the type, null where the JSON is of another form, unless `wrong` objects.
+fn built(
+    values: &[Option<&str>],
+    data_type: &DataType,
+    wrong: &dyn Fn(&str) -> Result<()>,
+) -> Result<ArrayRef> {
+    let check = |row: usize, fits: bool| match values[row].and_then(not_null) {
+        Some(value) if !fits => wrong(value),
+        _ => Ok(()),
+    };
     Ok(match data_type {
         DataType::List(item) => {
             let lists: Vec<Option<Vec<&str>>> =
                 values.iter().map(|value| value.and_then(json::array)).collect();
+            (0..values.len()).try_for_each(|row| check(row, lists[row].is_some()))?;
             let offsets =
                 OffsetBuffer::from_lengths(lists.iter().map(|list| list.as_ref().map_or(0, Vec::len)));
             let nulls: NullBuffer = lists.iter().map(Option::is_some).collect::<Vec<_>>().into();
@@ -411,7 +441,7 @@ fn built(values: &[Option<&str>], data_type: &DataType) -> Result<ArrayRef> {
             Arc::new(ListArray::try_new(
                 item.clone(),
                 offsets,
-                built(&elements, item.data_type())?,
+                built(&elements, item.data_type(), wrong)?,
                 Some(nulls),
             )?)
         }
@@ -421,13 +451,14 @@ fn built(values: &[Option<&str>], data_type: &DataType) -> Result<ArrayRef> {
             };
             let objects: Vec<Option<Vec<(String, &str)>>> =
                 values.iter().map(|value| value.and_then(object)).collect();
+            (0..values.len()).try_for_each(|row| check(row, objects[row].is_some()))?;
             let offsets =
                 OffsetBuffer::from_lengths(objects.iter().map(|all| all.as_ref().map_or(0, Vec::len)));
             let nulls: NullBuffer = objects.iter().map(Option::is_some).collect::<Vec<_>>().into();
             let (keys, members): (Vec<String>, Vec<Option<&str>>) =
                 objects.into_iter().flatten().flatten().map(|(name, value)| (name, not_null(value))).unzip();
             let keys: ArrayRef = Arc::new(StringViewArray::from_iter_values(keys));
-            let members = built(&members, fields[1].data_type())?;
+            let members = built(&members, fields[1].data_type(), wrong)?;
             let entry = StructArray::try_new(fields.clone(), vec![keys, members], None)?;
             Arc::new(MapArray::try_new(entries.clone(), offsets, entry, Some(nulls), false)?)
         }
@@ -436,6 +467,8 @@ fn built(values: &[Option<&str>], data_type: &DataType) -> Result<ArrayRef> {
                 values.iter().map(|value| value.and_then(object)).collect();
             let arrays: Vec<Option<Vec<&str>>> =
                 values.iter().map(|value| value.and_then(json::array)).collect();
+            (0..values.len())
+                .try_for_each(|row| check(row, objects[row].is_some() || arrays[row].is_some()))?;
             let mut columns = Vec::with_capacity(fields.len());
             for (at, field) in fields.iter().enumerate() {
                 let of_row = |row: usize| {
@@ -446,7 +479,7 @@ fn built(values: &[Option<&str>], data_type: &DataType) -> Result<ArrayRef> {
                     value.or_else(|| arrays[row].as_ref()?.get(at).copied()).and_then(not_null)
                 };
                 let column: Vec<Option<&str>> = (0..values.len()).map(of_row).collect();
-                columns.push(built(&column, field.data_type())?);
+                columns.push(built(&column, field.data_type(), wrong)?);
             }
             let nulls: NullBuffer = objects
                 .iter()
@@ -459,7 +492,9 @@ fn built(values: &[Option<&str>], data_type: &DataType) -> Result<ArrayRef> {
         DataType::Null => new_null_array(data_type, values.len()),
         scalar => {
             let texts: StringViewArray = values.iter().map(|value| value.and_then(text_of)).collect();
-            cast(&texts, scalar)?
+            let made = cast(&texts, scalar)?;
+            (0..values.len()).try_for_each(|row| check(row, made.is_valid(row)))?;
+            made
         }
     })
 }

@@ -357,7 +357,7 @@ fn unquoted(json: &str) -> Option<Cow<'_, str>> {
 }
 
 /// JSON text that is valid, without the blanks around it.
-fn valid_text(json: &str) -> Option<&str> {
+pub(super) fn valid_text(json: &str) -> Option<&str> {
     serde_json::from_str::<&RawValue>(json).ok().map(RawValue::get)
 }
 

@@ -92,10 +92,13 @@ struct Function {
     /// A cheaper expression, where the arguments' form allows one.
     simplify: Option<fn(&[Expr]) -> Option<Expr>>,
     /// The arguments for which the value is a given one.
-    preimage: Option<fn(&[Expr], &ScalarValue) -> Result<Option<(Expr, Interval)>>>,
+    preimage: Option<Preimage>,
     /// Whether it may be moved to the scan, as reading a field of a struct may.
     accessor: bool,
 }
+
+/// The argument, and its values for which the function's value is the given one; none where there is no such range.
+type Preimage = fn(&[Expr], &ScalarValue, &SimplifyContext) -> Result<Option<(Expr, Interval)>>;
 
 /// The type of a function's value.
 #[derive(Clone, Copy)]
@@ -312,11 +315,11 @@ impl ScalarUDFImpl for Udf {
         })
     }
 
-    fn preimage(&self, args: &[Expr], value: &Expr, _: &SimplifyContext) -> Result<PreimageResult> {
+    fn preimage(&self, args: &[Expr], value: &Expr, types: &SimplifyContext) -> Result<PreimageResult> {
         let (Some(preimage), Expr::Literal(value, _)) = (self.function.preimage, value) else {
             return Ok(PreimageResult::None);
         };
-        Ok(match preimage(args, value)? {
+        Ok(match preimage(args, value, types)? {
             Some((expr, interval)) => PreimageResult::Range { expr, interval: Box::new(interval) },
             None => PreimageResult::None,
         })

@@ -13,6 +13,7 @@ use datafusion::functions::core::expr_ext::FieldAccessor;
 use datafusion::logical_expr::expr::{Cast, Like, TryCast};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::interval_arithmetic::Interval;
+use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, LogicalPlan, lit};
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
@@ -99,14 +100,18 @@ fn first_not(below: impl Fn(&str) -> bool) -> i64 {
     low
 }
 
-fn times_of_text(args: &[Expr], value: &ScalarValue) -> Result<Option<(Expr, Interval)>> {
+fn times_of_text(
+    args: &[Expr],
+    value: &ScalarValue,
+    _: &SimplifyContext,
+) -> Result<Option<(Expr, Interval)>> {
     let ([time], Some(Some(value))) = (args, value.try_as_str()) else { return Ok(None) };
     let from = first_not(|text| text < value);
     let to = first_not(|text| text <= value);
     Ok(Some((time.clone(), Interval::try_new(second(from), second(to))?)))
 }
 
-fn second(second: i64) -> ScalarValue {
+pub(super) fn second(second: i64) -> ScalarValue {
     ScalarValue::TimestampMicrosecond(Some(second * 1_000_000), Some("UTC".into()))
 }
 

@@ -12,12 +12,14 @@ use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
 use chrono::format::{Item, Parsed, StrftimeItems, parse};
 use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, Timelike};
-use datafusion::common::{Result, exec_datafusion_err, exec_err, plan_err};
+use datafusion::common::{Result, ScalarValue, exec_datafusion_err, exec_err, plan_err};
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::Cast;
+use datafusion::logical_expr::interval_arithmetic::Interval;
+use datafusion::logical_expr::simplify::SimplifyContext;
 
 use super::json::cut;
-use super::{Call, Function, Returns, literal, shapes};
+use super::{Call, Function, Returns, call, literal, shapes};
 
 macro_rules! part {
     ($name:literal, $of:expr) => {
@@ -43,7 +45,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("date_add", (3, 3), Returns::Of(|types, _| added_type(types)), date_add),
     Function::new("date_diff", (3, 3), Returns::Int, date_diff).also(&["datesub", "date_sub"]),
     Function::new("datediff", (3, 3), Returns::Int, datediff),
-    Function::new("date", (1, 1), Returns::Date, date).fails().simplify(own_date),
+    DATE,
     Function::new("from_unixtime", (1, 1), Returns::Time, from_unixtime),
     Function::new("to_unixtime", (1, 1), Returns::Float, to_unixtime).also(&["epoch"]),
     Function::new("epoch_ms", (1, 1), Returns::Of(|types, _| epoch_type(types)), epoch_ms),
@@ -67,6 +69,14 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("dayname", (1, 1), Returns::Text, |call| named(call, "%A")),
     Function::new("monthname", (1, 1), Returns::Text, |call| named(call, "%B")),
 ];
+
+/// The day of a time, or the one that a text starts with.
+const DATE: Function = {
+    let mut function = Function::new("date", (1, 1), Returns::Date, date).fails().simplify(own_date);
+    function.preimage = Some(times_of_day);
+    function
+};
+static DATE_FN: Function = DATE;
 
 /// The type of a moment.
 pub(super) fn moment() -> DataType {
@@ -112,7 +122,21 @@ fn own_local_time(args: &[Expr]) -> Option<Expr> {
 }
 
 fn own_date(args: &[Expr]) -> Option<Expr> {
-    Some(Expr::Cast(Cast::new(Box::new(shapes::time_under(args.first()?)?), DataType::Date32)))
+    Some(call(&DATE_FN, vec![shapes::time_under(args.first()?)?]))
+}
+
+fn times_of_day(
+    args: &[Expr],
+    day: &ScalarValue,
+    types: &SimplifyContext,
+) -> Result<Option<(Expr, Interval)>> {
+    const DAY: i64 = 24 * 3600;
+    let ([time], ScalarValue::Date32(Some(day))) = (args, day) else { return Ok(None) };
+    if types.get_data_type(time)? != moment() {
+        return Ok(None);
+    }
+    let from = i64::from(*day) * DAY;
+    Ok(Some((time.clone(), Interval::try_new(shapes::second(from), shapes::second(from + DAY))?)))
 }
 
 fn parsed(
