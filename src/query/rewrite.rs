@@ -19,6 +19,7 @@ use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 use super::dialect::AnySql;
+use super::views::VIEWS;
 use super::{functions, unnest};
 
 /// The statements of `sql`, which are separated by `;`, in the engine's words.
@@ -88,6 +89,7 @@ impl VisitorMut for Name {
 
     fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         let mut given: Vec<String> = Vec::new();
+        let everything = select.projection.iter().any(is_wildcard);
         for item in &mut select.projection {
             let SelectItem::UnnamedExpr(expr) = item else { continue };
             let text = match &*expr {
@@ -98,7 +100,9 @@ impl VisitorMut for Name {
                 },
                 other => other.to_string(),
             };
-            let again = given.iter().filter(|name| **name == text).count();
+            let is_column = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+            let again =
+                given.iter().filter(|name| **name == text).count() + usize::from(everything && is_column);
             let name = if again == 0 { text.clone() } else { format!("{text}_{again}") };
             given.push(text);
             *item = SelectItem::ExprWithAlias { expr: take(expr), alias: Ident::with_quote('"', name) };
@@ -109,9 +113,10 @@ impl VisitorMut for Name {
 }
 
 fn rewrite(statement: &mut Statement) {
-    let mut tables = TrinoTables { any: false };
+    let mut tables = OthersTables::default();
     visit(statement, &mut tables);
-    visit(statement, &mut Rewrite { trino: tables.any, unnested: 0 });
+    let nulls_last = tables.trino || tables.duckdb;
+    visit(statement, &mut Rewrite { trino: tables.trino, nulls_last, unnested: 0 });
     if let Statement::Statement(statement) = statement
         && let ast::Statement::Query(query) = statement.as_mut()
         && let SetExpr::Select(select) = query.body.as_mut()
@@ -153,19 +158,28 @@ fn visit<V: VisitorMut<Break = ()>>(statement: &mut Statement, visitor: &mut V) 
     debug_assert!(flow.is_continue(), "no visitor of ours stops");
 }
 
-/// Whether a statement is about tables that are Trino's elsewhere.
-struct TrinoTables {
-    any: bool,
+/// Whether a statement is about tables that are another engine's elsewhere.
+#[derive(Default)]
+struct OthersTables {
+    trino: bool,
+    duckdb: bool,
 }
 
-impl VisitorMut for TrinoTables {
+impl VisitorMut for OthersTables {
     type Break = ();
 
     fn pre_visit_relation(&mut self, relation: &mut ObjectName) -> ControlFlow<()> {
-        let name = relation.0.last().and_then(|part| part.as_ident());
-        self.any |= name.is_some_and(|name| {
-            ["cloudtrail_logs", "cloudtrail_lake"].iter().any(|table| name.value.eq_ignore_ascii_case(table))
-        });
+        match relation
+            .0
+            .last()
+            .and_then(|part| part.as_ident())
+            .map(|name| name.value.to_lowercase())
+            .as_deref()
+        {
+            Some("cloudtrail_logs" | "cloudtrail_lake") => self.trino = true,
+            Some("aws_cloudtrail_log") => self.duckdb = true,
+            _ => {}
+        }
         ControlFlow::Continue(())
     }
 }
@@ -198,12 +212,27 @@ impl VisitorMut for Unquote {
 struct Rewrite {
     /// Whether Trino's meaning of a function stands over the engine's.
     trino: bool,
+    /// Whether nulls come last in descending order too, as in Trino and DuckDB.
+    nulls_last: bool,
     /// How many columns have been given names so far.
     unnested: usize,
 }
 
 impl VisitorMut for Rewrite {
     type Break = ();
+
+    /// Our views have no database: `"AwsDataCatalog"."default"."cloudtrail_logs"` is `cloudtrail_logs`.
+    fn pre_visit_relation(&mut self, relation: &mut ObjectName) -> ControlFlow<()> {
+        if let [.., last] = relation.0.as_slice()
+            && last
+                .as_ident()
+                .is_some_and(|name| VIEWS.iter().any(|view| view.name == name.value.to_lowercase()))
+        {
+            let last = last.clone();
+            relation.0 = vec![last];
+        }
+        ControlFlow::Continue(())
+    }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         if let Some(new) = self.rewritten(expr) {
@@ -212,11 +241,24 @@ impl VisitorMut for Rewrite {
         ControlFlow::Continue(())
     }
 
+    fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        name_fields(select);
+        ControlFlow::Continue(())
+    }
+
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         if let SetExpr::Select(select) = query.body.as_mut() {
             for mut rows in unnest::laterals(select, &mut self.unnested) {
                 let _ = VisitMut::visit(select.as_mut(), &mut rows);
                 let _ = VisitMut::visit(&mut query.order_by, &mut rows);
+            }
+        }
+        if let Some(ast::OrderBy { kind: ast::OrderByKind::Expressions(order), .. }) = &mut query.order_by {
+            self.nulls(order);
+            if let SetExpr::Select(select) = query.body.as_ref()
+                && select.distinct.is_some()
+            {
+                order_by_names(order, &select.projection);
             }
         }
         ControlFlow::Continue(())
@@ -230,7 +272,12 @@ impl Rewrite {
                 access_chain.iter_mut().for_each(field_in_brackets);
                 None
             }
-            Expr::Function(function) => self.function(function),
+            Expr::Function(function) => {
+                if let Some(ast::WindowType::WindowSpec(window)) = &mut function.over {
+                    self.nulls(&mut window.order_by);
+                }
+                self.function(function)
+            }
             Expr::Lambda(lambda) => {
                 let params = match &lambda.params {
                     OneOrManyWithParens::One(param) => std::slice::from_ref(param),
@@ -250,6 +297,12 @@ impl Rewrite {
                 None
             }
             _ => None,
+        }
+    }
+
+    fn nulls(&self, order: &mut [OrderByExpr]) {
+        for by in order.iter_mut().filter(|by| self.nulls_last && by.options.nulls_first.is_none()) {
+            by.options.nulls_first = Some(false);
         }
     }
 
@@ -326,6 +379,65 @@ impl Rewrite {
             _ => None,
         }
     }
+}
+
+/// `SELECT useridentity.arn` gives a column `arn`, as in Trino, unless another one is called so.
+fn name_fields(select: &mut Select) {
+    let tables: Vec<String> = select
+        .from
+        .iter()
+        .flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation)))
+        .filter_map(|table| unnest::name(table).map(str::to_lowercase))
+        .collect();
+    // Fields of structs have a name of their own; the engine calls them by their path.
+    let field = |item: &SelectItem| match item {
+        SelectItem::UnnamedExpr(Expr::CompoundIdentifier(path)) => {
+            let of_table = path.first().is_some_and(|name| tables.contains(&name.value.to_lowercase()));
+            (path.len() > 1 + usize::from(of_table))
+                .then(|| path.last().map(|name| name.value.to_lowercase()))?
+        }
+        _ => None,
+    };
+    let names: Vec<Option<String>> = select
+        .projection
+        .iter()
+        .map(|item| match item {
+            SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.to_lowercase()),
+            SelectItem::UnnamedExpr(Expr::Identifier(name)) => Some(name.value.to_lowercase()),
+            SelectItem::UnnamedExpr(Expr::CompoundIdentifier(path)) => {
+                path.last().map(|name| name.value.to_lowercase())
+            }
+            _ => None,
+        })
+        .collect();
+    let everything = select.projection.iter().any(is_wildcard);
+    for item in &mut select.projection {
+        let Some(name) = field(item) else { continue };
+        let once = names.iter().flatten().filter(|other| **other == name).count() == 1;
+        if once
+            && !everything
+            && let SelectItem::UnnamedExpr(expr) = item
+        {
+            *item = SelectItem::ExprWithAlias { expr: take(expr), alias: Ident::with_quote('"', name) };
+        }
+    }
+}
+
+/// What is ordered by and selected under a name, by that name: with `DISTINCT` the engine takes nothing else.
+fn order_by_names(order: &mut [OrderByExpr], selected: &[SelectItem]) {
+    for by in order {
+        let name = selected.iter().find_map(|item| match item {
+            SelectItem::ExprWithAlias { expr, alias } if *expr == by.expr => Some(alias.clone()),
+            _ => None,
+        });
+        if let Some(name) = name {
+            by.expr = Expr::Identifier(name);
+        }
+    }
+}
+
+fn is_wildcard(item: &SelectItem) -> bool {
+    matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..))
 }
 
 fn is_comparison(op: &BinaryOperator) -> bool {

@@ -25,7 +25,7 @@ pub(super) fn laterals(select: &mut Select, number: &mut usize) -> Vec<Renamed> 
     while at < from.len() {
         if is_lateral(&from[at].relation) {
             let moved = from.remove(at);
-            move_into(&mut from[..at], moved.relation, &mut found, number);
+            move_into(&mut from[..at], moved.relation, Kind::Inner, &mut found, number);
             from[at - 1].joins.extend(moved.joins);
         } else {
             at += 1;
@@ -35,9 +35,10 @@ pub(super) fn laterals(select: &mut Select, number: &mut usize) -> Vec<Renamed> 
         let mut at = 0;
         while at < from[end - 1].joins.len() {
             let join = &from[end - 1].joins[at];
-            if is_lateral(&join.relation) && is_cross(&join.join_operator) {
+            let kind = if is_lateral(&join.relation) { kind(&join.join_operator) } else { None };
+            if let Some(kind) = kind {
                 let join = from[end - 1].joins.remove(at);
-                move_into(&mut from[..end], join.relation, &mut found, number);
+                move_into(&mut from[..end], join.relation, kind, &mut found, number);
             } else {
                 at += 1;
             }
@@ -52,22 +53,33 @@ fn is_lateral(factor: &TableFactor) -> bool {
         if !array_exprs.iter().all(|array| matches!(array, Expr::Array(_) | Expr::Value(_))))
 }
 
-fn is_cross(operator: &JoinOperator) -> bool {
+/// What becomes of a row whose array is empty or null.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    /// It is left out.
+    Inner,
+    /// It stays, with null for the element.
+    Outer,
+}
+
+fn kind(operator: &JoinOperator) -> Option<Kind> {
     let always = |constraint: &JoinConstraint| match constraint {
         JoinConstraint::None => true,
         JoinConstraint::On(Expr::Value(value)) => value.value == Value::Boolean(true),
         _ => false,
     };
     match operator {
-        JoinOperator::CrossJoin(_) => true,
-        JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) => always(constraint),
-        _ => false,
+        JoinOperator::CrossJoin(_) => Some(Kind::Inner),
+        JoinOperator::Join(on) | JoinOperator::Inner(on) if always(on) => Some(Kind::Inner),
+        JoinOperator::Left(on) | JoinOperator::LeftOuter(on) if always(on) => Some(Kind::Outer),
+        _ => None,
     }
 }
 
 fn move_into(
     from: &mut [datafusion::sql::sqlparser::ast::TableWithJoins],
     unnest: TableFactor,
+    kind: Kind,
     found: &mut Vec<Renamed>,
     number: &mut usize,
 ) {
@@ -101,14 +113,14 @@ fn move_into(
             renamed.column = Some(column);
         }
     }
-    if let Some(wrapped) = wrapped(table, columns, array_exprs, *with_ordinality) {
+    if let Some(wrapped) = wrapped(table, columns, array_exprs, *with_ordinality, kind) {
         *table = wrapped;
         found.extend(renamed);
     }
 }
 
 /// What a table is called in the statement.
-fn name(table: &TableFactor) -> Option<&str> {
+pub(super) fn name(table: &TableFactor) -> Option<&str> {
     match table {
         TableFactor::Table { name, alias, .. } => match alias {
             Some(alias) => Some(&alias.name.value),
@@ -128,6 +140,7 @@ fn wrapped(
     columns: Vec<Ident>,
     arrays: &[Expr],
     ordinality: bool,
+    kind: Kind,
 ) -> Option<TableFactor> {
     let table_name = Ident::new(name(table).unwrap_or("t"));
     let lists: Vec<Expr> = arrays.iter().map(|array| call("unnest_list", vec![array.clone()])).collect();
@@ -135,6 +148,9 @@ fn wrapped(
     let mut list = if single { lists.into_iter().next()? } else { call("zip_lists", lists) };
     if ordinality {
         list = call("with_ordinality", vec![list]);
+    }
+    if kind == Kind::Outer {
+        list = call("null_if_none", vec![list]);
     }
     let rows = call("unnest", vec![list]);
     let plain = single && !ordinality && columns.len() == 1;

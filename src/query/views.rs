@@ -153,6 +153,14 @@ mod tests {
         for view in VIEWS {
             assert!(view.sql.starts_with("-- ") && view.help().len() > 20, "{}", view.name);
         }
+        let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+        for view in VIEWS {
+            assert!(
+                readme.contains(&format!("\n| `{}` | ", view.name)),
+                "README.md does not list {}",
+                view.name
+            );
+        }
     }
 
     #[tokio::test]

@@ -415,7 +415,8 @@ fn json_cast(call: &Call<'_>) -> Result<ArrayRef> {
         });
     }
     built(&values, call.returns, &|value| {
-        call.failed::<()>(|| format!("{} cannot be cast to this type", cut(value))).map(|_| ())
+        let data_type = || call.text(1).map(|text| text.value(0).to_owned()).unwrap_or_default();
+        call.failed::<()>(|| format!("{} cannot be cast to {}", cut(value), data_type())).map(|_| ())
     })
 }
 

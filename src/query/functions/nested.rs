@@ -23,6 +23,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("unnest_list", (1, 1), Returns::Of(|types, _| list_type(types)), unnest_list),
     Function::new("zip_lists", (1, usize::MAX), Returns::Of(|types, _| zip_type(types)), zip_lists),
     Function::new("with_ordinality", (1, 1), Returns::Of(|types, _| ordinal_type(types)), with_ordinality),
+    Function::new("null_if_none", (1, 1), Returns::Of(|types, _| list_type(types)), null_if_none),
     Function::new("row_field", (2, 2), Returns::Of(row_field_type), row_field),
 ];
 
@@ -296,6 +297,25 @@ fn with_ordinality(call: &Call<'_>) -> Result<ArrayRef> {
         Arc::new(rows),
         None,
     )?))
+}
+
+/// Lists that are empty as lists of one null.
+fn null_if_none(call: &Call<'_>) -> Result<ArrayRef> {
+    let lists = call.array(0)?;
+    let lists = lists.as_list::<i32>();
+    let DataType::List(inside) = call.returns else { return exec_err!("null_if_none gives a list") };
+    let mut indices: Vec<Option<u64>> = Vec::new();
+    let mut lengths = Vec::with_capacity(call.rows);
+    for row in 0..call.rows {
+        let range = range(lists.value_offsets(), row);
+        lengths.push(range.len().max(1));
+        if range.is_empty() {
+            indices.push(None);
+        }
+        indices.extend(range.map(|at| Some(at as u64)));
+    }
+    let values = take(lists.values(), &UInt64Array::from(indices), None)?;
+    Ok(Arc::new(ListArray::try_new(inside.clone(), OffsetBuffer::from_lengths(lengths), values, None)?))
 }
 
 fn row_field_type(types: &[DataType], constants: &[Option<&ScalarValue>]) -> Result<DataType> {
