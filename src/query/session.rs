@@ -33,8 +33,8 @@ use crate::store::Location;
 const CATALOG: &str = "lake";
 const SCHEMA: &str = "public";
 
-/// SQL in PostgreSQL's dialect over the tables `events`, `ledger`, `rejected` and `columns`, and over the views it is
-/// given.
+/// SQL over the tables `events`, `ledger`, `rejected` and `columns`, over [`super::views`], and over the views it is given.
+/// The dialect is PostgreSQL's, and what else Trino and DuckDB take.
 ///
 /// Nothing a statement does changes the lake: views and settings last as long as the session.
 pub struct Session {
@@ -181,7 +181,7 @@ fn is_about_names(error: &DataFusionError) -> bool {
 /// The engine's rules. Once filters have come down to where views make structs and texts, those are taken apart; at
 /// once, before the rule for common expressions hides them.
 fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
-    let mut rules = Vec::new();
+    let mut rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = Vec::new();
     for rule in Optimizer::new().rules {
         let filters_are_down = rule.name() == "push_down_filter";
         let projections_are_down = rule.name() == "optimize_projections";

@@ -261,6 +261,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_latest_events_open_only_the_latest_files() {
+        let lake = three_days().await;
+        let session = lake.session();
+        ask(&session, "SET datafusion.execution.target_partitions = 1").await;
+        let sql = "SELECT eventtime, eventname FROM cloudtrail_lake ORDER BY eventtime DESC LIMIT 1";
+        assert_eq!(ask(&session, sql).await, ["2026-03-03T00:00:01Z|GetUser"]);
+        assert_eq!(lake.read(), [2]);
+        let sql = "SELECT eventtime, useridentity.arn FROM cloudtrail_logs ORDER BY eventtime DESC LIMIT 1";
+        assert_eq!(ask(&session, sql).await, ["2026-03-03T00:00:01Z|arn:aws:iam::1:user/alina"]);
+    }
+
+    #[tokio::test]
     async fn what_is_not_asked_for_is_not_built() {
         let session = three_days().await.session();
         for (sql, read) in [
