@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, JoinConstraint, JoinOperator,
-    ObjectNamePart, Query, Select, SelectItem, SetExpr, Statement, TableFactor, Value, VisitMut, VisitorMut,
+    ObjectNamePart, Query, Select, SelectItem, SetExpr, Statement, TableFactor, TableWithJoins, Value,
+    VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::parser::Parser;
 
@@ -77,7 +78,7 @@ fn kind(operator: &JoinOperator) -> Option<Kind> {
 }
 
 fn move_into(
-    from: &mut [datafusion::sql::sqlparser::ast::TableWithJoins],
+    from: &mut [TableWithJoins],
     unnest: TableFactor,
     kind: Kind,
     found: &mut Vec<Renamed>,

@@ -195,3 +195,31 @@ fn member(of: &Expr, name: &str) -> Option<Expr> {
     let args = args_of(of, &NULLABLE_STRUCT_FN)?;
     args.chunks_exact(2).find(|pair| literal(&pair[0]) == Some(name)).map(|pair| pair[1].clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Comparing the text of a time is comparing the time with the bounds of the text.
+        #[test]
+        fn texts_are_in_the_order_of_their_times(
+            time in FIRST_SECOND..=LAST_SECOND,
+            text in prop_oneof![
+                "[0-9]{4}(-[0-9]{2}(-[0-9]{2}([T ][0-9]{2}(:[0-9]{2}(:[0-9]{2}Z?)?)?)?)?)?",
+                (FIRST_SECOND..=LAST_SECOND).prop_map(|second| text_of(second).unwrap()),
+                ".*",
+            ],
+        ) {
+            let written = text_of(time).unwrap();
+            let (from, to) = (first_not(|other| other < text.as_str()), first_not(|other| other <= text.as_str()));
+            prop_assert_eq!(written < text, time < from);
+            prop_assert_eq!(written <= text, time < to);
+            prop_assert_eq!(written == text, from <= time && time < to);
+            let end = first_not(|other| other < text.as_str() || other.starts_with(&text));
+            prop_assert_eq!(written.starts_with(&text), from <= time && time < end);
+        }
+    }
+}
