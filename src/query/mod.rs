@@ -26,6 +26,9 @@ mod dialect;
 /// Other engines' SQL into ours.
 mod rewrite;
 
+/// Names as other engines take them.
+mod names;
+
 /// Rows out of arrays.
 mod unnest;
 

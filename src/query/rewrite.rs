@@ -19,6 +19,7 @@ use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 use super::dialect::AnySql;
+use super::names::{name_fields, order_by_names};
 use super::views::VIEWS;
 use super::{functions, unnest};
 
@@ -62,56 +63,6 @@ fn bare_values(tokens: &mut Vec<TokenWithSpan>) {
     }
 }
 
-/// The same, with every quoted name in lower case, as Athena takes names whether quoted or not. None where that
-/// changes nothing.
-pub(super) fn unquoted(statement: &Statement) -> Option<Statement> {
-    let mut changed = statement.clone();
-    let mut names = Unquote { any: false };
-    visit(&mut changed, &mut names);
-    names.any.then_some(changed)
-}
-
-/// The same, with a name for every expression that is selected without one. The engine names a cast as what is cast,
-/// and takes no name twice. None where that changes nothing.
-pub(super) fn named(statement: &Statement) -> Option<Statement> {
-    let mut changed = statement.clone();
-    let mut names = Name { any: false };
-    visit(&mut changed, &mut names);
-    names.any.then_some(changed)
-}
-
-struct Name {
-    any: bool,
-}
-
-impl VisitorMut for Name {
-    type Break = ();
-
-    fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
-        let mut given: Vec<String> = Vec::new();
-        let everything = select.projection.iter().any(is_wildcard);
-        for item in &mut select.projection {
-            let SelectItem::UnnamedExpr(expr) = item else { continue };
-            let text = match &*expr {
-                Expr::Identifier(name) => name.value.clone(),
-                Expr::CompoundIdentifier(path) => match path.last() {
-                    Some(name) => name.value.clone(),
-                    None => continue,
-                },
-                other => other.to_string(),
-            };
-            let is_column = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
-            let again =
-                given.iter().filter(|name| **name == text).count() + usize::from(everything && is_column);
-            let name = if again == 0 { text.clone() } else { format!("{text}_{again}") };
-            given.push(text);
-            *item = SelectItem::ExprWithAlias { expr: take(expr), alias: Ident::with_quote('"', name) };
-            self.any = true;
-        }
-        ControlFlow::Continue(())
-    }
-}
-
 fn rewrite(statement: &mut Statement) {
     let mut tables = OthersTables::default();
     visit(statement, &mut tables);
@@ -142,7 +93,7 @@ fn keep_unions(select: &mut Select) {
     }
 }
 
-fn visit<V: VisitorMut<Break = ()>>(statement: &mut Statement, visitor: &mut V) {
+pub(super) fn visit<V: VisitorMut<Break = ()>>(statement: &mut Statement, visitor: &mut V) {
     let flow = match statement {
         Statement::Statement(statement) => statement.visit(visitor),
         Statement::Explain(explain) => {
@@ -179,31 +130,6 @@ impl VisitorMut for OthersTables {
             Some("cloudtrail_logs" | "cloudtrail_lake") => self.trino = true,
             Some("aws_cloudtrail_log") => self.duckdb = true,
             _ => {}
-        }
-        ControlFlow::Continue(())
-    }
-}
-
-/// Lower-cases quoted names where they are used; where they are given (`AS "Name"`) they stay.
-struct Unquote {
-    any: bool,
-}
-
-impl VisitorMut for Unquote {
-    type Break = ();
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        let names: &mut [Ident] = match expr {
-            Expr::Identifier(name) => std::slice::from_mut(name),
-            Expr::CompoundIdentifier(names) => names,
-            _ => &mut [],
-        };
-        for name in names {
-            let lower = name.value.to_lowercase();
-            if name.quote_style.is_some() && lower != name.value {
-                name.value = lower;
-                self.any = true;
-            }
         }
         ControlFlow::Continue(())
     }
@@ -379,65 +305,6 @@ impl Rewrite {
             _ => None,
         }
     }
-}
-
-/// `SELECT useridentity.arn` gives a column `arn`, as in Trino, unless another one is called so.
-fn name_fields(select: &mut Select) {
-    let tables: Vec<String> = select
-        .from
-        .iter()
-        .flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation)))
-        .filter_map(|table| unnest::name(table).map(str::to_lowercase))
-        .collect();
-    // Fields of structs have a name of their own; the engine calls them by their path.
-    let field = |item: &SelectItem| match item {
-        SelectItem::UnnamedExpr(Expr::CompoundIdentifier(path)) => {
-            let of_table = path.first().is_some_and(|name| tables.contains(&name.value.to_lowercase()));
-            (path.len() > 1 + usize::from(of_table))
-                .then(|| path.last().map(|name| name.value.to_lowercase()))?
-        }
-        _ => None,
-    };
-    let names: Vec<Option<String>> = select
-        .projection
-        .iter()
-        .map(|item| match item {
-            SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.to_lowercase()),
-            SelectItem::UnnamedExpr(Expr::Identifier(name)) => Some(name.value.to_lowercase()),
-            SelectItem::UnnamedExpr(Expr::CompoundIdentifier(path)) => {
-                path.last().map(|name| name.value.to_lowercase())
-            }
-            _ => None,
-        })
-        .collect();
-    let everything = select.projection.iter().any(is_wildcard);
-    for item in &mut select.projection {
-        let Some(name) = field(item) else { continue };
-        let once = names.iter().flatten().filter(|other| **other == name).count() == 1;
-        if once
-            && !everything
-            && let SelectItem::UnnamedExpr(expr) = item
-        {
-            *item = SelectItem::ExprWithAlias { expr: take(expr), alias: Ident::with_quote('"', name) };
-        }
-    }
-}
-
-/// What is ordered by and selected under a name, by that name: with `DISTINCT` the engine takes nothing else.
-fn order_by_names(order: &mut [OrderByExpr], selected: &[SelectItem]) {
-    for by in order {
-        let name = selected.iter().find_map(|item| match item {
-            SelectItem::ExprWithAlias { expr, alias } if *expr == by.expr => Some(alias.clone()),
-            _ => None,
-        });
-        if let Some(name) = name {
-            by.expr = Expr::Identifier(name);
-        }
-    }
-}
-
-fn is_wildcard(item: &SelectItem) -> bool {
-    matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..))
 }
 
 fn is_comparison(op: &BinaryOperator) -> bool {
@@ -710,6 +577,6 @@ fn text(expr: &Expr) -> Option<&str> {
     }
 }
 
-fn take(expr: &mut Expr) -> Expr {
+pub(super) fn take(expr: &mut Expr) -> Expr {
     std::mem::replace(expr, Expr::Value(Value::Null.with_empty_span()))
 }

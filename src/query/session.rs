@@ -20,6 +20,7 @@ use url::Url;
 use super::errors::{self, Names};
 use super::functions;
 use super::ledger::LedgerTable;
+use super::names;
 use super::rejected::RejectedTable;
 use super::rewrite;
 use super::table::{LakeTable, MOST_LISTED};
@@ -153,7 +154,7 @@ pub(super) async fn run(
     statement: Statement,
 ) -> datafusion::error::Result<SendableRecordBatchStream> {
     // What other engines allow and this one does not: names in any case though they are quoted, and the same name twice.
-    let others = [rewrite::unquoted(&statement), rewrite::named(&statement)];
+    let others = [names::unquoted(&statement), names::named(&statement)];
     let mut plan = context.state().statement_to_plan(statement).await;
     for other in others.into_iter().flatten() {
         if !plan.as_ref().is_err_and(is_about_names) {

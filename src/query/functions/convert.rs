@@ -14,7 +14,8 @@ use datafusion::common::{Result, ScalarValue, plan_err};
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::json::{self, cut, text_of};
+use super::json::{self, cut};
+use super::path::{self, text_of};
 use super::{Call, Function, Returns};
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -433,7 +434,7 @@ fn built(
     Ok(match data_type {
         DataType::List(item) => {
             let lists: Vec<Option<Vec<&str>>> =
-                values.iter().map(|value| value.and_then(json::array)).collect();
+                values.iter().map(|value| value.and_then(path::array)).collect();
             (0..values.len()).try_for_each(|row| check(row, lists[row].is_some()))?;
             let offsets =
                 OffsetBuffer::from_lengths(lists.iter().map(|list| list.as_ref().map_or(0, Vec::len)));
@@ -467,7 +468,7 @@ fn built(
             let objects: Vec<Option<Vec<(String, &str)>>> =
                 values.iter().map(|value| value.and_then(object)).collect();
             let arrays: Vec<Option<Vec<&str>>> =
-                values.iter().map(|value| value.and_then(json::array)).collect();
+                values.iter().map(|value| value.and_then(path::array)).collect();
             (0..values.len())
                 .try_for_each(|row| check(row, objects[row].is_some() || arrays[row].is_some()))?;
             let mut columns = Vec::with_capacity(fields.len());

@@ -12,6 +12,12 @@ mod convert;
 /// Maps, lists and structs.
 mod nested;
 
+/// Paths into JSON.
+mod path;
+
+/// Times in text.
+mod clock;
+
 /// Times as text, text as times, and arithmetic on them.
 mod time;
 

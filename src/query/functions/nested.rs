@@ -15,7 +15,7 @@ use datafusion::common::{DFSchema, Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
 use datafusion::logical_expr::{Expr, ExprSchemable};
 
-use super::{Call, Function, Returns, args_of, call, convert, json};
+use super::{Call, Function, Returns, args_of, call, convert, json, path};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     ELEMENT_AT,
@@ -123,8 +123,8 @@ fn element_at(call: &Call<'_>) -> Result<ArrayRef> {
         _ => {
             let (json, keys) = (call.text(0)?, call.text(1)?);
             let members = json.iter().zip(&keys).map(|(json, key)| {
-                let step = json::Step::Member(key?.to_owned());
-                Some(json::text_of(json::find(json?, &[step])?)?.into_owned())
+                let step = path::Step::Member(key?.to_owned());
+                Some(path::text_of(path::find(json?, &[step])?)?.into_owned())
             });
             Ok(Arc::new(members.collect::<StringViewArray>()))
         }
@@ -202,7 +202,7 @@ fn unnest_list(call: &Call<'_>) -> Result<ArrayRef> {
         _ => {
             let json = call.text(0)?;
             let arrays: Vec<Vec<&str>> =
-                json.iter().map(|json| json.and_then(json::array).unwrap_or_default()).collect();
+                json.iter().map(|json| json.and_then(path::array).unwrap_or_default()).collect();
             let offsets = OffsetBuffer::from_lengths(arrays.iter().map(Vec::len));
             let elements = StringViewArray::from_iter_values(arrays.into_iter().flatten());
             (offsets, Arc::new(elements), None)
