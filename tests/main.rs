@@ -71,6 +71,9 @@ mod schema;
 /// Queries and their answers.
 mod sql;
 
+/// Other tools' SQL, function by function and view by view.
+mod sql_logic;
+
 /// What a lake holds, and what it does not hold yet.
 mod status;
 /// `trailhouse vacuum`: what is deleted, and what is not.

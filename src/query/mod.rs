@@ -20,6 +20,24 @@ mod stats;
 /// SQL over one version of a lake.
 pub mod session;
 
+/// The grammar.
+mod dialect;
+
+/// Other engines' SQL into ours.
+mod rewrite;
+
+/// Names as other engines take them.
+mod names;
+
+/// Rows out of arrays.
+mod unnest;
+
+/// Other engines' functions.
+mod functions;
+
+/// Other engines' tables, and those that answer what people ask.
+pub mod views;
+
 /// What an engine's error means to the person who wrote the query.
 mod errors;
 
