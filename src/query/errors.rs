@@ -9,7 +9,7 @@ use datafusion::common::{Column, SchemaError};
 use datafusion::error::DataFusionError;
 use datafusion::parquet::errors::ParquetError;
 
-use crate::error::Error;
+use crate::error::{Error, Place};
 use crate::store;
 
 /// The names that a query may use.
@@ -71,7 +71,7 @@ fn explain_text(error: &DataFusionError, names: &Names) -> Error {
                 .replace("found EOF", "found the end")
                 .replace(" at Line: ", " at line ")
                 .replace(", Column: ", ", column ");
-            Error::failed(format!("syntax: {said}"))
+            syntax(said)
         }
         DataFusionError::Plan(said) => {
             explain_names(said, names).unwrap_or_else(|| Error::failed(one_line(said)))
@@ -82,6 +82,20 @@ fn explain_text(error: &DataFusionError, names: &Names) -> Error {
                 .hint("allow more with --memory, or ask about fewer days: WHERE event_date BETWEEN … AND …")
         }
         error => explain_refusal(&error.message()),
+    }
+}
+
+/// A syntax error, about the place that it names.
+fn syntax(said: String) -> Error {
+    let error = Error::failed(format!("syntax: {said}"));
+    let place = said.rsplit_once(" at line ").and_then(|(_, place)| {
+        let (line, column) = place.split_once(", column ")?;
+        Some(Place::Position { line: line.trim().parse().ok()?, column: column.trim().parse().ok()? })
+    });
+    match place {
+        Some(place) => error.at(place),
+        None if said.ends_with("found the end") => error.at(Place::End),
+        None => error,
     }
 }
 
@@ -126,7 +140,8 @@ fn explain_store(error: object_store::Error) -> Error {
 fn explain_schema(error: &SchemaError) -> Error {
     match error {
         SchemaError::FieldNotFound { field, valid_fields } => {
-            let error = Error::failed(format!("there is no column {}", field.flat_name()));
+            let error =
+                Error::failed(format!("there is no column {}", field.flat_name())).at_name(field.flat_name());
             let valid: Vec<&str> = valid_fields.iter().map(Column::name).collect();
             // `userIdentity.arn` reads as a column of a table, and is a path.
             let mut near = nearest(&field.flat_name(), &valid);
@@ -143,6 +158,7 @@ fn explain_schema(error: &SchemaError) -> Error {
         }
         SchemaError::AmbiguousReference { field } => {
             Error::failed(format!("the column {} is in more than one table", field.name()))
+                .at_name(field.name())
                 .hint(format!("say which: table.{}", field.name()))
         }
         other => Error::failed(one_line(&other.to_string())),
@@ -154,7 +170,7 @@ fn explain_names(said: &str, names: &Names) -> Option<Error> {
     if let Some(table) = between(said, "table '", "' not found") {
         let table = table.rsplit('.').next().unwrap_or(table);
         let known: Vec<&str> = names.tables.iter().map(String::as_str).collect();
-        let error = Error::failed(format!("there is no table {table}"));
+        let error = Error::failed(format!("there is no table {table}")).at_name(table);
         return Some(match offer(&nearest(table, &known)) {
             Some(hint) => error.hint(hint),
             None if known.is_empty() => error,
@@ -163,7 +179,7 @@ fn explain_names(said: &str, names: &Names) -> Option<Error> {
     }
     let function = between(said, "Invalid function '", "'")?;
     let known: Vec<&str> = names.functions.iter().map(String::as_str).collect();
-    let error = Error::failed(format!("there is no function {function}"));
+    let error = Error::failed(format!("there is no function {function}")).at_name(function);
     Some(error.hint(match offer(&nearest(function, &known)) {
         Some(hint) => hint,
         None => "SHOW FUNCTIONS lists them".to_owned(),
