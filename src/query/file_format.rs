@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     const SQL: &str = r#"SELECT 1 AS n, arrow_cast('x', 'Utf8View') AS view, v->'a' AS json, NULL AS nothing,
-        [struct('a' AS arn)] AS list, timestamp '2026-03-01 00:00:00' AS time FROM (VALUES ('{"a":{"b":1}}'), ('{}')) t(v)"#;
+        [named_struct('arn', 'a')] AS list, timestamp '2026-03-01 00:00:00' AS time FROM (VALUES ('{"a":{"b":1}}'), ('{}')) t(v)"#;
 
     async fn written(format: Format) -> Vec<u8> {
         let session = TestLake::partitioned_by(&["event_date"]).session();

@@ -122,7 +122,7 @@ mod tests {
     fn a_position_is_a_token() {
         let at = |line, column| Place::Position { line, column };
         assert_eq!(pointed(at(1, 1), "SELEC 1"), "  |\n7 | SELEC 1\n  | ^^^^^");
-        assert_eq!(pointed(at(2, 3), "SELECT\n\t1 frm t"), "  |\n8 |  1 frm t\n  |  ^");
+        assert_eq!(pointed(at(2, 2), "SELECT\n\t1 frm t"), "  |\n8 |  1 frm t\n  |  ^");
         assert_eq!(pointed(at(9, 9), "SELECT"), "");
         assert_eq!(
             pointed(Place::End, "SELECT a FROM -- b"),

@@ -31,7 +31,9 @@ pub(super) fn complete(line: &str, cursor: usize, words: &Vocabulary, values: &V
         }
     }
     let pieces = split(line);
-    let whole = pieces.iter().find(|piece| piece.range.start <= cursor && cursor <= piece.range.end);
+    let begun = pieces.iter().rfind(|piece| piece.range.start <= cursor);
+    // Behind its `;` the next one starts.
+    let whole = begun.filter(|piece| !line.get(piece.range.end..cursor).unwrap_or_default().contains(';'));
     let (start, statement) = match whole {
         Some(piece) => (piece.range.start, piece.text),
         None => (cursor, ""),
