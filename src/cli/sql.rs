@@ -16,8 +16,10 @@ use crate::query::{Format, Session};
 /// Answer SQL over a lake
 ///
 /// Runs statements over the tables `events`, one row an event; `ledger`, what became of every source object;
-/// `rejected`, what could not be converted; and `columns`, one row a column of `events` with its meaning. The dialect is PostgreSQL's as Apache DataFusion speaks it. Read into the JSON columns with `->>`. Rows go
-/// to standard output, everything else to standard error. Nothing a statement does changes the lake.
+/// `rejected`, what could not be converted; and `columns`, one row a column of `events` with its meaning. A Parquet,
+/// CSV or JSON file is a table by its name in quotes. The dialect is PostgreSQL's as Apache DataFusion speaks it. Read
+/// into the JSON columns with `->>`. Rows go to standard output, everything else to standard error. Nothing a statement
+/// does changes the lake.
 ///
 /// Files run before commands; without either, statements are read from standard input, and where that is a terminal, this is
 /// a shell: Tab completes, `\h` shows help.
@@ -53,8 +55,8 @@ pub struct SqlArgs {
 
     /// Give the parameter $NAME of the statements a value (can be repeated)
     ///
-    /// It stands for the value as a quoted text would: it is converted to what it is compared with. In LIMIT it is a
-    /// number.
+    /// The value is never part of the statement's text. It is converted to what it is compared with, as a quoted text is; say
+    /// how where it is not compared: $days::int. In LIMIT it is a number.
     #[arg(short, long, value_name = "NAME=VALUE", value_parser = parse_option)]
     param: Vec<(String, String)>,
 
@@ -131,7 +133,7 @@ Examples:
 
   Join with a file, or with another lake:
     trailhouse sql lake/ --attach old=s3://old-lake/ -c \"
-      SELECT a.team, count(*) FROM old.events e JOIN 'accounts.csv' a ON a.id = e.account GROUP BY 1\"
+      SELECT team, count(*) FROM old.events JOIN 'teams.csv' USING (account) GROUP BY 1\"
 
 Name days with event_date where you can: it decides which files are opened.";
 

@@ -73,9 +73,7 @@ fn explain_text(error: &DataFusionError, names: &Names) -> Error {
                 .replace(", Column: ", ", column ");
             syntax(said)
         }
-        DataFusionError::Plan(said) => {
-            explain_names(said, names).unwrap_or_else(|| Error::failed(one_line(said)))
-        }
+        DataFusionError::Plan(said) => explain_names(said, names).unwrap_or_else(|| explain_refusal(said)),
         DataFusionError::ResourcesExhausted(said) => {
             Error::failed("the query needs more memory than it may use")
                 .caused_by(one_line(said))
@@ -104,6 +102,9 @@ fn explain_refusal(said: &str) -> Error {
     if said.contains("Dot access not supported") {
         Error::failed("a field of a list's element is not reached with a dot")
             .hint("write it in brackets: resources[1]['arn']")
+    } else if said.contains("Cannot access field") {
+        Error::failed("JSON text is not reached into with a dot or with brackets")
+            .hint("write ->> and the key in quotes: request_parameters->>'bucketName'")
     } else if said.contains("not supported for Base table") || said.contains("Insert into not implemented") {
         Error::failed("no statement changes the events of a lake")
             .hint("CREATE VIEW, and CREATE TABLE … AS SELECT, last as long as this command")

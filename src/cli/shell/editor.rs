@@ -210,6 +210,7 @@ impl Reader {
             .context(|| "setting up the line editor".to_owned())?
             .history_ignore_space(true)
             .completion_type(CompletionType::List)
+            .completion_show_all_if_ambiguous(true)
             .build();
         let history = FileHistory::with_config(&config);
         let editor = Editor::with_history(config, history).context(|| "opening the terminal".to_owned())?;
