@@ -55,7 +55,7 @@ fn a_statement_of_several_lines_is_typed_and_answered() {
         ("", "count(*) AS n FROM events\r"),
         ("", ";\r"),
         ("│ a;b │ 258 │", "SELECT 7 AS one; SELECT 8 AS two;\r"),
-        ("two", "\\q\r"),
+        ("│ two │", "\\q\r"),
     ];
     let Some(shown) = typed(&env, &["lake"], &steps) else { return };
     assert!(shown.contains("│   7 │") && shown.contains("│   8 │"), "{shown}");
@@ -111,7 +111,7 @@ fn history_lasts_from_session_to_session() {
         (PROMPT, "SELECT 40 + 2 AS answer,\r"),
         ("answer,", "'it' AS what;\r"),
         ("│     42 │ it   │", " SELECT 'not kept' AS a;\r"),
-        ("1 row", ""),
+        ("│ not kept │", ""),
         (PROMPT, CTRL_D),
     ];
     if typed(&env, &["lake"], &first).is_none() {
@@ -127,8 +127,9 @@ fn history_lasts_from_session_to_session() {
     let second = [
         (PROMPT, UP),
         ("what;", "\r"),
-        ("│     42 │ it   │", "SELECT 1;\r"),
-        ("1 row", CTRL_R),
+        ("│     42 │ it   │", "SELECT 1 AS other;\r"),
+        ("│ other │", ""),
+        (PROMPT, CTRL_R),
         ("reverse-i-search", "ANSWER"),
         ("what;", "\r"),
         ("│     42 │ it   │", ""),

@@ -237,13 +237,19 @@ fn the_columns_describe_themselves() {
 #[test]
 fn parameters_are_values_and_never_part_of_a_statement() {
     let env = sample();
-    let output = env.run([
-        "sql", "lake", "--format", "csv", "-p", "day=2026-03-02", "-p", "from=2026-03-02T00:02:00Z", "-p",
-        "n=1", "-p", "evil=' OR true --", "-c",
-        "SELECT event_name FROM events WHERE event_date = $day AND event_time > $from ORDER BY event_time LIMIT $n;
-         SELECT count(*) AS n FROM events WHERE event_name = $evil; EXPLAIN SELECT $day;
-         SELECT event_name, count(*) AS many FROM events GROUP BY 1 HAVING count(*) > $many",
+    let mut args = vec!["sql", "lake", "--format", "csv"];
+    for param in ["day=2026-03-02", "from=2026-03-02T00:02:00Z", "n=1", "many=30", "evil=' OR true --"] {
+        args.extend(["-p", param]);
+    }
+    args.extend([
+        "-c",
+        "SELECT event_name FROM events WHERE event_date = $day AND event_time > $from ORDER BY event_time LIMIT $n",
+        "-c",
+        "SELECT count(*) AS n FROM events WHERE event_name = $evil; EXPLAIN SELECT $day",
+        "-c",
+        "SELECT event_name, count(*) AS many FROM events GROUP BY 1 HAVING count(*) > $many",
     ]);
+    let output = env.run(args);
     let stdout = output.success().stdout;
     assert!(stdout.starts_with("event_name\nDescribeInstances\nn\n0\n"), "{stdout}");
     assert!(stdout.ends_with("event_name,many\nPutObject,34\n"), "{stdout}");

@@ -192,7 +192,7 @@ pub async fn run(args: SqlArgs) -> Result<()> {
         no_formulas: args.no_formulas,
         max_rows: args.max_rows,
     };
-    let mut shell = Shell::new(session, lake, settings);
+    let mut shell = Shell::new(session, lake, settings)?;
     shell.write_to(args.output.as_deref())?;
     if interactive {
         return shell.interact().await;

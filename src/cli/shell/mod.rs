@@ -36,6 +36,7 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::mpsc;
 
 use self::output::{FileOut, Screen, Size};
@@ -79,9 +80,34 @@ pub enum Flow {
     Quit,
 }
 
+/// Where queries run: threads of their own. A query may keep its threads busy for long without a pause, and then neither
+/// Ctrl-C nor the clock would be noticed on them.
+struct Queries(Option<Runtime>);
+
+impl Queries {
+    fn new() -> Result<Queries> {
+        let runtime =
+            Builder::new_multi_thread().enable_all().max_blocking_threads(16).thread_name("query").build();
+        Ok(Queries(Some(runtime.map_err(|error| Error::failed("starting").caused_by(error))?)))
+    }
+
+    fn handle(&self) -> Handle {
+        self.0.as_ref().map_or_else(Handle::current, |runtime| runtime.handle().clone())
+    }
+}
+
+impl Drop for Queries {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
 /// Runs statements and commands.
 pub struct Shell {
     session: Arc<Session>,
+    queries: Queries,
     lake: Option<Lake>,
     settings: Settings,
     file: Option<FileOut>,
@@ -96,10 +122,14 @@ pub struct Shell {
 
 impl Shell {
     /// A shell over a session, and the lake that it is of, if any.
-    pub fn new(session: Session, lake: Option<Lake>, settings: Settings) -> Shell {
+    ///
+    /// # Errors
+    /// Where the system gives it no threads.
+    pub fn new(session: Session, lake: Option<Lake>, settings: Settings) -> Result<Shell> {
         let session = Arc::new(session);
-        Shell {
+        Ok(Shell {
             session,
+            queries: Queries::new()?,
             lake,
             settings,
             file: None,
@@ -108,7 +138,7 @@ impl Shell {
             nested: 0,
             last: None,
             past: Vec::new(),
-        }
+        })
     }
 
     /// Writes rows to a file from here on, or to standard output again. What was written to a file before is complete.
@@ -198,8 +228,9 @@ impl Shell {
         let bar = io::stderr().is_terminal().then(|| Bar::after(Duration::from_secs(1), watched.clone()));
         let interactive = self.interactive;
 
+        let queries = self.queries.handle();
         let work = async {
-            let rows = spawned(start, watched.clone()).await?;
+            let rows = spawned(&queries, start, watched.clone()).await?;
             self.write(&look, rows, bar).await
         };
         let written = if interactive {
@@ -210,6 +241,10 @@ impl Shell {
         } else {
             work.await
         };
+        if matches!(&written, Err(error) if error.kind() == Kind::Interrupted) {
+            // Some of its threads may not have noticed.
+            self.queries = Queries::new()?;
+        }
         let rows = match &written {
             Ok(Written::All(rows) | Written::Some(rows)) => Some(*rows),
             _ => None,
@@ -292,6 +327,7 @@ impl Shell {
 /// The rows of a statement that runs in a task of its own, so that whoever waits for them can be interrupted. It ends
 /// when nobody wants its rows any more.
 async fn spawned<F>(
+    queries: &Handle,
     start: impl FnOnce() -> F + Send + 'static,
     watched: Watched,
 ) -> Result<SendableRecordBatchStream>
@@ -300,7 +336,7 @@ where
 {
     let (started, schema) = tokio::sync::oneshot::channel();
     let (sender, mut batches) = mpsc::channel::<Result<RecordBatch, DataFusionError>>(2);
-    let task = tokio::spawn(async move {
+    let task = queries.spawn(async move {
         let mut rows = match start().await {
             Ok(Running { rows, progress }) => {
                 watched.set(progress);
