@@ -30,7 +30,7 @@ pub(super) struct FileWriter<'w, W: Write + Send> {
 
 enum Inner<'w, W: Write + Send> {
     Parquet(Box<ArrowWriter<&'w mut W>>),
-    Arrow(ArrowFileWriter<&'w mut W>),
+    Arrow(Box<ArrowFileWriter<&'w mut W>>),
 }
 
 impl<'w, W: Write + Send> FileWriter<'w, W> {
@@ -47,7 +47,7 @@ impl<'w, W: Write + Send> FileWriter<'w, W> {
                 ArrowWriter::try_new(out, schema.clone(), Some(properties)).map_err(parquet_error)?;
             Inner::Parquet(Box::new(writer))
         } else {
-            Inner::Arrow(ArrowFileWriter::try_new(out, &schema).map_err(arrow_error)?)
+            Inner::Arrow(Box::new(ArrowFileWriter::try_new(out, &schema).map_err(arrow_error)?))
         };
         Ok(FileWriter { schema, inner })
     }

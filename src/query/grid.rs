@@ -8,6 +8,9 @@ const MEASURED_ROWS: usize = 1_000;
 /// The narrowest a column is cut to on a terminal, where its contents are wider.
 const LEAST_WIDTH: usize = 12;
 
+/// What this wide a column is spared while others are cut: times, account numbers, Regions and most names.
+const KEPT_WIDTH: usize = 24;
+
 /// The widest a column is where the reader scrolls.
 const SCROLLED_WIDTH: usize = 80;
 
@@ -83,12 +86,11 @@ impl Grid {
     fn start(&mut self, out: &mut impl Write) -> io::Result<()> {
         self.drawing = true;
         if let Some(room) = self.terminal_width {
-            let mut most = widest_that_fits(&self.widths, room);
-            if self.scrolls && frame(&self.widths, most) > room {
-                most = SCROLLED_WIDTH;
-            }
-            for column in &mut self.widths {
-                *column = (*column).min(most);
+            let fitted = fitted(&self.widths, room);
+            if self.scrolls && frame(&fitted) > room {
+                self.widths.iter_mut().for_each(|width| *width = (*width).min(SCROLLED_WIDTH));
+            } else {
+                self.widths = fitted;
             }
         }
         self.rule(['┌', '┬', '┐'], out)?;
@@ -131,18 +133,31 @@ impl Grid {
     }
 }
 
-/// The greatest width such that columns no wider than it fit into `room`, and at least [`LEAST_WIDTH`].
-fn widest_that_fits(widths: &[usize], room: usize) -> usize {
-    let mut most = widths.iter().copied().max().unwrap_or(0);
-    while most > LEAST_WIDTH && frame(widths, most) > room {
-        most -= 1;
+/// The widths with the widest cut such that all fit into `room`, but none below [`LEAST_WIDTH`]. Columns no wider than
+/// [`KEPT_WIDTH`] are cut only where that is not enough.
+fn fitted(widths: &[usize], room: usize) -> Vec<usize> {
+    let widest = widths.iter().copied().max().unwrap_or(0);
+    let mut fitted = widths.to_vec();
+    for kept in [KEPT_WIDTH, 0] {
+        let mut most = widest.min(room).max(LEAST_WIDTH);
+        loop {
+            let cut = |width: &usize| if *width <= kept { *width } else { (*width).min(most) };
+            fitted = widths.iter().map(cut).collect();
+            if frame(&fitted) <= room {
+                return fitted;
+            }
+            if most == LEAST_WIDTH {
+                break;
+            }
+            most -= 1;
+        }
     }
-    most
+    fitted
 }
 
-/// The width of a table whose columns are cut to `most`.
-fn frame(widths: &[usize], most: usize) -> usize {
-    3 * widths.len() + 1 + widths.iter().map(|width| *width.min(&most)).sum::<usize>()
+/// The width of a table of such columns.
+fn frame(widths: &[usize]) -> usize {
+    3 * widths.len() + 1 + widths.iter().sum::<usize>()
 }
 
 /// The text without what would move a terminal's cursor, but for the ends of lines, or turn its writing direction:
@@ -247,6 +262,32 @@ mod tests {
         assert!(text.ends_with("\n1 row; 1 value is cut to fit\n"), "{text}");
         assert!(text.lines().take(5).all(|line| width(line) <= 24), "{text}");
         assert!(drawn(&["n", "agent"], None, &[&[Some("1"), Some(long)]]).contains(long));
+    }
+
+    #[test]
+    fn the_widest_columns_are_cut_first() {
+        assert_eq!(fitted(&[20, 10, 17, 60, 500], 100), [20, 10, 17, 18, 18]);
+        assert_eq!(fitted(&[20, 10, 200], 100), [20, 10, 60]);
+        assert_eq!(fitted(&[20, 20, 20, 200], 60), [12, 12, 12, 12]);
+        assert_eq!(fitted(&[20; 10], 60), [12; 10]);
+        assert_eq!(fitted(&[5, 5], 100), [5, 5]);
+        assert_eq!(fitted(&[], 100), [0; 0]);
+    }
+
+    #[test]
+    fn a_reader_who_scrolls_sees_more_of_a_table_that_cannot_fit() {
+        let long = "x".repeat(100);
+        let row: Vec<Option<String>> = vec![Some(long); 10];
+        for (scrolls, widest) in [(false, 10 * (LEAST_WIDTH + 3) + 1), (true, 10 * (SCROLLED_WIDTH + 3) + 1)]
+        {
+            let mut grid = Grid::new(["n"; 10].into_iter(), vec![false; 10], Some(80), scrolls);
+            let mut out = Vec::new();
+            grid.row(row.clone(), &mut out).unwrap();
+            grid.end(false, &mut out).unwrap();
+            let text = String::from_utf8(out).unwrap();
+            assert_eq!(text.lines().map(width).max(), Some(widest));
+            assert!(text.ends_with("1 row; 10 values are cut to fit\n"), "{text}");
+        }
     }
 
     #[test]

@@ -140,7 +140,8 @@ fn add_scan(scan: &DataSourceExec, read: &mut QueryRead) {
     read.planned_bytes += bytes;
 
     let (mut opened, mut done, mut skipped) = (0, 0, 0);
-    for metric in scan.metrics().iter().flat_map(|metrics| metrics.iter().cloned().collect::<Vec<_>>()) {
+    let metrics = scan.metrics().unwrap_or_default();
+    for metric in metrics.iter() {
         match metric.value() {
             MetricValue::OutputRows(rows) => read.rows += rows.value() as u64,
             MetricValue::Count { name, count } => {

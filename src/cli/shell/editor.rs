@@ -45,6 +45,8 @@ pub(super) async fn interact(shell: &mut Shell) -> Result<()> {
     known.set_words(Vocabulary::of(&shell.session).await);
     let loading = shell.lake.clone().map(|lake| tokio::spawn(load_values(lake, known.clone())));
     let mut editor = Reader::open(known.clone(), color)?;
+    // From here on Ctrl-C is noticed by whoever waits for it, and else does nothing: between two statements, too.
+    let ignoring = tokio::spawn(async { while tokio::signal::ctrl_c().await.is_ok() {} });
     shell.past = editor.past();
     shell.size = editor.size();
     greet(shell);
@@ -71,6 +73,7 @@ pub(super) async fn interact(shell: &mut Shell) -> Result<()> {
         flow = run(shell, &line).await;
         known.set_words(Vocabulary::of(&shell.session).await);
     }
+    ignoring.abort();
     if let Some(loading) = loading {
         loading.abort();
     }

@@ -250,7 +250,7 @@ impl Shell {
             _ => None,
         };
         let requests = self.requests().zip(requests).map(|(after, before)| after.saturating_sub(before));
-        let ran = Ran { took: started.elapsed(), rows, read: watched.read(), requests };
+        let ran = Ran { took: watched.took(started), rows, read: watched.read(), requests };
         tracing::debug!(?ran, "a statement is done");
         if self.settings.timing {
             ui::say(&ran.line());
@@ -339,7 +339,7 @@ where
     let task = queries.spawn(async move {
         let mut rows = match start().await {
             Ok(Running { rows, progress }) => {
-                watched.set(progress);
+                watched.planned(progress);
                 started.send(Ok(rows.schema())).ok();
                 rows
             }
@@ -353,6 +353,7 @@ where
                 return;
             }
         }
+        watched.ended();
     });
     let task = AbortOnDrop(task);
     let schema = schema.await.map_err(|_| Error::failed("the statement was given up"))??;

@@ -141,7 +141,13 @@ impl Screen {
 }
 
 fn start(pager: &str) -> io::Result<Child> {
-    Command::new("sh").args(["-c", pager]).stdin(Stdio::piped()).spawn()
+    let mut command = Command::new("sh");
+    command.args(["-c", pager]).stdin(Stdio::piped());
+    // The frames are UTF-8, whatever the locale.
+    if std::env::var_os("LESSCHARSET").is_none() {
+        command.env("LESSCHARSET", "utf-8");
+    }
+    command.spawn()
 }
 
 impl Write for Screen {

@@ -10,16 +10,32 @@ use crate::query::progress::{Kept, QueryProgress, QueryRead};
 
 /// A query that may be planned still.
 #[derive(Clone, Default)]
-pub(super) struct Watched(Arc<OnceLock<QueryProgress>>);
+pub(super) struct Watched(Arc<Moments>);
+
+#[derive(Default)]
+struct Moments {
+    planned: OnceLock<QueryProgress>,
+    ended: OnceLock<Instant>,
+}
 
 impl Watched {
-    pub(super) fn set(&self, progress: QueryProgress) {
-        self.0.set(progress).ok();
+    pub(super) fn planned(&self, progress: QueryProgress) {
+        self.0.planned.set(progress).ok();
+    }
+
+    /// It has given its last row, which somebody may read for long.
+    pub(super) fn ended(&self) {
+        self.0.ended.set(Instant::now()).ok();
     }
 
     /// What it has read so far, once it is planned.
     pub(super) fn read(&self) -> Option<QueryRead> {
-        self.0.get().map(QueryProgress::read)
+        self.0.planned.get().map(QueryProgress::read)
+    }
+
+    /// How long it has taken since `started`.
+    pub(super) fn took(&self, started: Instant) -> Duration {
+        self.0.ended.get().map_or_else(|| started.elapsed(), |ended| ended.duration_since(started))
     }
 }
 
