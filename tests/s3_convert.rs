@@ -237,3 +237,19 @@ fn a_busy_store_is_asked_again() {
     let args = ["convert", "s3://trail/", "--to", "s3://lake/again/", "--json"];
     assert_eq!(env.run(args).success().report().n("/records/rows"), 16);
 }
+
+#[test]
+fn a_file_in_a_bucket_is_a_table_and_so_is_another_lake() {
+    let (env, server) = served();
+    env.run(CONVERT).success();
+    server.put("trail", "teams.csv", format!("account,team\n{A},blue\n"));
+    server.put("lake", "words.ndjson", "{\"word\":\"x\"}\n");
+    let sql = "SELECT team, count(*) AS n, count(DISTINCT word) AS words
+        FROM events JOIN old.events o USING (event_id) JOIN 's3://trail/teams.csv' t ON t.account = o.account,
+             's3://lake/words.ndjson' GROUP BY 1";
+    let lake = "s3://lake/events/";
+    let args = ["sql", lake, "--attach", &format!("old={lake}"), "--format", "csv", "-c", sql];
+    assert_eq!(env.run(args).success().stdout, "team,n,words\nblue,8,1\n");
+    let said = env.run(["sql", "-c", "SELECT * FROM 's3://trail/none.csv'"]).code(1);
+    said.says(&["there is no file s3://trail/none.csv", "^^^^"]);
+}

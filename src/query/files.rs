@@ -93,8 +93,8 @@ async fn table(
 ) -> Result<Arc<dyn TableProvider>> {
     let unreadable = |error| external(Error::failed(format!("cannot read {url}")).caused_by(explain(error)));
     let parsed = ListingTableUrl::parse(url)?;
-    if parsed.scheme() != "file" {
-        // A bucket's store is opened when a statement first names a file of it.
+    if state.runtime_env().object_store(&parsed).is_err() {
+        // A bucket's store is opened when a statement first names a file of it; a lake's is there already.
         let location = Location::open(url, options).await.map_err(external)?;
         state.runtime_env().register_object_store(parsed.object_store().as_ref(), location.store);
     }

@@ -252,7 +252,7 @@ impl Shell {
         let requests = self.requests().zip(requests).map(|(after, before)| after.saturating_sub(before));
         let ran = Ran { took: watched.took(started), rows, read: watched.read(), requests };
         tracing::debug!(?ran, "a statement is done");
-        if self.settings.timing {
+        if self.settings.timing && written.is_ok() {
             ui::say(&ran.line());
         }
         self.last = Some(ran);
