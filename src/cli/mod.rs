@@ -127,7 +127,7 @@ fn start(cli: Cli) -> Result<Outcome> {
 async fn dispatch(command: Command, quiet: bool) -> Result<Outcome> {
     match command {
         Command::Convert(args) => convert::run(*args, quiet).await,
-        Command::Sql(args) => sql::run(*args).await.map(|()| Outcome::Done),
+        Command::Sql(args) => sql::run(*args, quiet).await.map(|()| Outcome::Done),
         Command::Status(args) => status::run(args).await,
         Command::Schema(args) => schema::run(&args),
         Command::Export(args) => export::run(args).await,

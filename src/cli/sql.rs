@@ -161,7 +161,7 @@ impl ValueEnum for Format {
 ///
 /// # Errors
 /// The first statement that fails ends the command; the rows of those before it have been written.
-pub async fn run(args: SqlArgs) -> Result<()> {
+pub async fn run(args: SqlArgs, quiet: bool) -> Result<()> {
     let interactive = args.is_interactive();
     let texts = if interactive { Vec::new() } else { statements(&args)? };
     let lake = match &args.lake {
@@ -188,6 +188,7 @@ pub async fn run(args: SqlArgs) -> Result<()> {
         expanded: false,
         timing: args.timing || interactive,
         pager: true,
+        progress: !quiet,
         color: !args.no_color && std::env::var_os("NO_COLOR").is_none(),
         no_formulas: args.no_formulas,
         max_rows: args.max_rows,

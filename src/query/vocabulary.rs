@@ -119,9 +119,15 @@ impl Values {
 
     /// What the dictionaries of a lake's newest files hold. Their rows are not read.
     pub async fn of_newest_files(lake: &Lake) -> Result<Values> {
-        let mut files: Vec<DataFile> = lake.files()?.collect();
-        files.sort_by(|one, two| newness(two).cmp(&newness(one)));
-        files.truncate(FILES_ASKED);
+        let mut files: Vec<DataFile> = Vec::new();
+        for file in lake.files()? {
+            files.push(file);
+            // A lake may have very many.
+            if files.len() > 1000 {
+                keep_newest(&mut files);
+            }
+        }
+        keep_newest(&mut files);
         let location = lake.location();
         let found: Vec<Values> = stream::iter(files)
             .map(|file| async move { dictionaries(location, &file).await })
@@ -181,6 +187,11 @@ impl Values {
 /// A name without what dialects write differently.
 fn bare(name: &str) -> String {
     name.chars().filter(|char| char.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+fn keep_newest(files: &mut Vec<DataFile>) {
+    files.sort_by(|one, two| newness(two).cmp(&newness(one)));
+    files.truncate(FILES_ASKED);
 }
 
 /// Files sort by their day; those of unknown day are the oldest.

@@ -43,7 +43,7 @@ pub(super) fn complete(line: &str, cursor: usize, words: &Vocabulary, values: &V
     if before.last().is_some_and(|last| last.kind == TokenKind::Comment) {
         return Completion::default();
     }
-    let tables = tables_of(statement, words);
+    let tables = tables_of(statement, cursor - start, words);
     let scope = Scope { words, tables };
 
     let Some((last, rest)) = code.split_last() else {
@@ -136,8 +136,9 @@ fn descend<'a>(fields: &'a Fields, chain: &[String]) -> Option<&'a Fields> {
     Some(fields)
 }
 
-/// The tables that a statement reads. One that names none yet will read `events`.
-fn tables_of<'a>(statement: &str, words: &'a Vocabulary) -> BTreeMap<String, &'a Schema> {
+/// The tables that a statement reads, by their names and aliases; the word at the cursor is neither yet. One that names
+/// none yet will read `events`.
+fn tables_of<'a>(statement: &str, cursor: usize, words: &'a Vocabulary) -> BTreeMap<String, &'a Schema> {
     let tokens = tokens(statement);
     let code: Vec<&Token<'_>> = tokens.iter().filter(|token| !token.is_blank()).collect();
     let mut tables = BTreeMap::new();
@@ -151,8 +152,10 @@ fn tables_of<'a>(statement: &str, words: &'a Vocabulary) -> BTreeMap<String, &'a
         if code.get(alias).is_some_and(|token| token.is_word("AS")) {
             alias += 1;
         }
-        let named =
-            code.get(alias).filter(|token| token.kind == TokenKind::Word && !is_clause(token.text, words));
+        let is_alias = |token: &&&Token<'_>| {
+            token.kind == TokenKind::Word && token.end() != cursor && !is_clause(token.text, words)
+        };
+        let named = code.get(alias).filter(is_alias);
         if let Some(alias) = named {
             tables.insert(alias.text.to_lowercase(), schema.as_ref());
         }

@@ -62,6 +62,8 @@ pub struct Settings {
     pub timing: bool,
     /// Whether long and wide results are handed to a pager.
     pub pager: bool,
+    /// Whether it is shown how far a query is.
+    pub progress: bool,
     /// Whether there are colours.
     pub color: bool,
     /// Whether cells that a spreadsheet would run are made text.
@@ -225,7 +227,8 @@ impl Shell {
         let requests = self.requests();
         let started = Instant::now();
         let watched = Watched::default();
-        let bar = io::stderr().is_terminal().then(|| Bar::after(Duration::from_secs(1), watched.clone()));
+        let shown = self.settings.progress && io::stderr().is_terminal();
+        let bar = shown.then(|| Bar::after(Duration::from_secs(1), watched.clone()));
         let interactive = self.interactive;
 
         let queries = self.queries.handle();
