@@ -216,8 +216,7 @@ struct Writer<'w, W: Write> {
     format: Format,
     schema: &'w Schema,
     grid: Grid,
-    /// Of each column, whether a cell of it can be a formula to a spreadsheet; numbers cannot.
-    formulas: Vec<bool>,
+    no_formulas: bool,
     rows: u64,
     out: &'w mut W,
 }
@@ -226,9 +225,8 @@ impl<'w, W: Write> Writer<'w, W> {
     fn new(look: &Look, schema: &'w Schema, out: &'w mut W) -> Self {
         let names = schema.fields().iter().map(|field| field.name().as_str());
         let numeric: Vec<bool> = schema.fields().iter().map(|field| field.data_type().is_numeric()).collect();
-        let formulas = numeric.iter().map(|numeric| look.no_formulas && !numeric).collect();
         let grid = Grid::new(names, numeric, look.terminal_width, look.scrolls);
-        Writer { format: look.format, schema, grid, formulas, rows: 0, out }
+        Writer { format: look.format, schema, grid, no_formulas: look.no_formulas, rows: 0, out }
     }
 
     fn begin(&mut self) -> io::Result<()> {
@@ -282,6 +280,9 @@ impl<'w, W: Write> Writer<'w, W> {
         for (field, array) in batch.schema_ref().fields().iter().zip(batch.columns()) {
             columns.push(Cells::new(field, array.as_ref(), &options).map_err(io::Error::other)?);
         }
+        let numeric = self.schema.fields().iter().map(|field| field.data_type().is_numeric());
+        // A number that starts with `-` is none.
+        let formulas: Vec<bool> = numeric.map(|numeric| self.no_formulas && !numeric).collect();
         for row in 0..batch.num_rows() {
             self.rows += 1;
             let mut values = Vec::with_capacity(columns.len());
@@ -290,10 +291,10 @@ impl<'w, W: Write> Writer<'w, W> {
             }
             match self.format {
                 Format::Csv | Format::Tsv => {
-                    let formulas = self.formulas.clone();
-                    self.line(values.iter().zip(formulas).map(|(value, formula)| {
-                        value.as_deref().map(|value| if formula { harmless(value) } else { value.into() })
-                    }))?;
+                    let cells = values.iter().zip(&formulas).map(|(value, formula)| {
+                        value.as_deref().map(|value| if *formula { harmless(value) } else { value.into() })
+                    });
+                    self.line(cells)?;
                 }
                 Format::Record => write_record(self.rows, self.schema, &values, self.out)?,
                 Format::Markdown => {

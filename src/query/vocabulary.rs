@@ -19,6 +19,7 @@ use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
 use serde::Deserialize;
 
+use super::grid::visible;
 use super::session::Session;
 use crate::error::{Context, Result};
 use crate::lake::layout::{DataFile, object};
@@ -144,9 +145,9 @@ impl Values {
         self.by_column.get(&bare(name)).into_iter().flatten().map(String::as_str)
     }
 
-    /// Adds values of a column.
+    /// Adds values of a column, but those that a terminal would not show as they are.
     pub fn extend(&mut self, column: &str, values: impl IntoIterator<Item = String>) {
-        let mut values = values.into_iter().peekable();
+        let mut values = values.into_iter().filter(|value| visible(value) == *value).peekable();
         if values.peek().is_some() {
             self.by_column.entry(bare(column)).or_default().extend(values);
         }
@@ -323,6 +324,13 @@ mod tests {
         assert_eq!(values.of_column("error_code").collect::<Vec<_>>(), ["Z"]);
         assert_eq!(values.of_column("event_time").count(), 0);
         values.add_bounds("{no");
+    }
+
+    #[test]
+    fn a_terminal_is_never_offered_control_characters() {
+        let mut values = Values::default();
+        values.extend("user_identity_user_name", ["al\u{1b}[2Jina".to_owned(), "bo".to_owned()]);
+        assert_eq!(values.of_column("user_identity_user_name").collect::<Vec<_>>(), ["bo"]);
     }
 
     #[test]

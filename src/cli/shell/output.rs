@@ -1,5 +1,6 @@
 //! Where rows go: the screen, a pager, a file.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -150,20 +151,36 @@ fn start(pager: &str) -> io::Result<Child> {
     command.spawn()
 }
 
+/// Text without what would move a terminal's cursor, and more: records hold what attackers sent, and formats for programs
+/// have it as it was.
+fn harmless(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let controls =
+        |byte: &u8| (*byte < b' ' && *byte != b'\n' && *byte != b'\t') || *byte == 0x7f || *byte == 0xc2;
+    if !bytes.iter().any(controls) {
+        return Cow::Borrowed(bytes);
+    }
+    let text = String::from_utf8_lossy(bytes);
+    let shown = |char: char| {
+        if char.is_control() && char != '\n' && char != '\t' { char::REPLACEMENT_CHARACTER } else { char }
+    };
+    Cow::Owned(text.chars().map(shown).collect::<String>().into_bytes())
+}
+
 impl Write for Screen {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = harmless(bytes);
         match &mut self.state {
-            State::Shown(out) => out.write(bytes),
+            State::Shown(out) => out.write_all(&text)?,
             State::Paged(pager) => match &mut pager.stdin {
-                Some(stdin) => stdin.write(bytes),
-                None => Err(io::ErrorKind::BrokenPipe.into()),
+                Some(stdin) => stdin.write_all(&text)?,
+                None => return Err(io::ErrorKind::BrokenPipe.into()),
             },
-            State::Held { text, lines } => {
-                text.extend_from_slice(bytes);
-                *lines += bytes.iter().filter(|byte| **byte == b'\n').count();
-                Ok(bytes.len())
+            State::Held { text: held, lines } => {
+                held.extend_from_slice(&text);
+                *lines += text.iter().filter(|byte| **byte == b'\n').count();
             }
         }
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -196,6 +213,16 @@ impl Drop for Screen {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_terminal_is_never_sent_control_characters() {
+        assert_eq!(&*harmless("a\tb\né\u{a0}│".as_bytes()), "a\tb\né\u{a0}│".as_bytes());
+        let sent = "a\x1b[2Jb\rc\u{9b}d\x7f";
+        assert_eq!(
+            String::from_utf8_lossy(&harmless(sent.as_bytes())),
+            "a\u{fffd}[2Jb\u{fffd}c\u{fffd}d\u{fffd}"
+        );
+    }
 
     #[test]
     fn a_file_has_its_name_once_it_is_whole() {
