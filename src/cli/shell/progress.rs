@@ -49,7 +49,8 @@ pub(super) struct Bar {
 impl Bar {
     /// A bar that is not shown before so much time has passed.
     pub(super) fn after(wait: Duration, watched: Watched) -> Bar {
-        let shown = Arc::new(Mutex::new(Some(ProgressBar::hidden())));
+        let shown =
+            Arc::new(Mutex::new(Some(ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()))));
         let drawn = shown.clone();
         let task = tokio::spawn(async move {
             let started = Instant::now();
@@ -57,14 +58,15 @@ impl Bar {
             let mut visible = false;
             loop {
                 {
-                    let mut bar = drawn.lock().unwrap_or_else(PoisonError::into_inner);
-                    let Some(bar) = bar.as_mut() else { return };
+                    let bar = drawn.lock().unwrap_or_else(PoisonError::into_inner);
+                    let Some(bar) = bar.as_ref() else { return };
+                    draw(bar, watched.read(), started);
                     if !visible {
-                        *bar = ProgressBar::new(1);
+                        // Not before there is something to draw.
                         bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(8));
                         visible = true;
                     }
-                    draw(bar, watched.read(), started);
+                    bar.tick();
                 }
                 tokio::time::sleep(Duration::from_millis(125)).await;
             }
@@ -103,7 +105,6 @@ fn draw(bar: &ProgressBar, read: Option<QueryRead>, started: Instant) {
             bar.set_message(format!("{doing}  {seconds} s"));
         }
     }
-    bar.tick();
 }
 
 /// A statement that has run.
