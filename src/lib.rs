@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!              ┌─────────────────────────── convert ───────────────────────────┐          ┌─ query ─┐
-//!  trails ─▶ source ──bytes──▶ event ──record batches, rejected──▶ lake ──snapshot──────▶ table ─▶ rows
+//!  trails ─▶ source ──bytes──▶ event ──sorted columns, rejected──▶ lake ──snapshot──────▶ table ─▶ rows
 //!            list, fetch       decode ▸ flatten ▸ batch (pure)      write ▸ commit          scan, print
 //! ```
 //!
@@ -19,9 +19,9 @@
 //! | `convert` | `source` `event` `lake` `schema` `store` |
 //! | `query` | `lake` `schema` `store` |
 //! | `source` | `store` |
-//! | `event` | `schema` |
-//! | `lake` | `schema` `store` |
-//! | `store` `schema` `error` | nothing of ours; `error` is open to all |
+//! | `event` | `schema` `intern` |
+//! | `lake` | `schema` `store` `intern` |
+//! | `store` `schema` `intern` `error` | nothing of ours; `error` is open to all |
 //!
 //! Invariants: a row is visible if and only if the commit that added its file is; a data file is never changed in
 //! place; the same objects give the same bytes, whatever the concurrency; records in = rows + duplicates + filtered +
@@ -32,6 +32,9 @@ pub mod error;
 
 /// The table of columns.
 pub mod schema;
+
+/// Finding equal texts.
+pub mod intern;
 
 /// URLs and paths to object stores.
 pub mod store;

@@ -4,7 +4,19 @@
 use crate::support::command::TestEnv;
 use crate::support::lake::{data, lake_of};
 
-const COMMANDS: [&str; 8] = ["convert", "sql", "status", "schema", "export", "replay", "completions", "man"];
+const COMMANDS: [&str; 11] = [
+    "convert",
+    "sql",
+    "status",
+    "schema",
+    "export",
+    "replay",
+    "compact",
+    "expire",
+    "vacuum",
+    "completions",
+    "man",
+];
 
 fn help(args: &[&str]) -> String {
     let output = TestEnv::new().run(args).success();
@@ -41,7 +53,7 @@ fn help_of_every_command() {
 
 #[test]
 fn commands_that_take_something_show_examples() {
-    for command in ["convert", "sql", "status", "schema", "export", "replay"] {
+    for command in ["convert", "sql", "status", "schema", "export", "replay", "compact", "expire", "vacuum"] {
         let help = help(&[command, "--help"]);
         let (_, examples) = help.split_once("\nExamples:\n").unwrap_or_else(|| panic!("{command}"));
         assert!(examples.contains(&format!("    trailhouse {command}")), "{command}");
@@ -59,7 +71,14 @@ fn completions_know_every_command_and_flag() {
     for shell in ["bash", "zsh", "fish"] {
         let output = TestEnv::new().run(["completions", shell]).success();
         assert_eq!(output.stderr, "");
-        for word in COMMANDS.into_iter().chain(["partition-by", "dry-run", "max-object-size", "where"]) {
+        for word in COMMANDS.into_iter().chain([
+            "partition-by",
+            "dry-run",
+            "max-object-size",
+            "where",
+            "target-size",
+            "retention",
+        ]) {
             assert!(output.stdout.contains(word), "{shell} does not know {word}");
         }
     }
@@ -121,6 +140,11 @@ fn wrong_usage_is_said_and_what_to_do() {
         &["status", "lake", "--since", "7d"],
         &["status", "lake", "trail", "--account", "1234"],
         &["status", "lake", "trail", "--since", "soon"],
+        &["compact", "lake", "--target-size", "big"],
+        &["compact", "lake", "--since", "today", "--until", "yesterday"],
+        &["expire", "lake"],
+        &["expire", "lake", "--before", "2999-01-01"],
+        &["vacuum", "lake", "--retention", "2026-03-01"],
         &["schema", "--format", "yaml"],
         &["completions", "tcsh"],
     ] {
@@ -178,7 +202,14 @@ fn the_log_is_set_by_rust_log() {
 #[test]
 fn what_is_not_there_is_said_to_be_missing() {
     let env = TestEnv::new();
-    for args in [&["sql", "lake", "-c", "SELECT 1"][..], &["export", "lake"], &["status", "lake"]] {
+    for args in [
+        &["sql", "lake", "-c", "SELECT 1"][..],
+        &["export", "lake"],
+        &["compact", "lake"],
+        &["expire", "lake", "--before", "1d"],
+        &["vacuum", "lake"],
+        &["status", "lake"],
+    ] {
         let output = env.run(args);
         assert_eq!((output.code, output.stdout.as_str()), (1, ""));
         let here = env.dir.path().canonicalize().unwrap();

@@ -1,8 +1,10 @@
 //! Every event once, however often, late, twice and out of order its objects arrive, and whichever runs convert them.
 
 use serde_json::{Value, json};
+use trailhouse::store::Location;
 
 use crate::support::command::{Report, TestEnv};
+use crate::support::runs::Contents;
 use crate::support::trail::{A, B, Trail, event, grid_ids, key, with, without};
 
 const NOON: &str = "2026-03-01T12:00:00Z";
@@ -92,6 +94,14 @@ fn the_same_id_with_another_content_is_kept_and_counted() {
 }
 
 #[test]
+fn the_same_id_in_two_partitions_is_two_rows() {
+    let env = TestEnv::new();
+    let other = with(at_noon("one"), "awsRegion", "eu-west-1");
+    Trail::default().log(&object(1, "a"), &[at_noon("one"), other]).write(env.path("trail"));
+    assert_eq!(convert(&env, &["--partition-by", "date,region"]).all(RECORDS), [2, 2, 0, 0]);
+}
+
+#[test]
 fn events_without_an_id_are_told_apart_by_their_content() {
     let env = TestEnv::new();
     let old = |name: &str| with(without(at_noon(""), "eventID"), "eventName", name);
@@ -142,6 +152,38 @@ fn what_filters_left_out_is_added_by_a_run_with_wider_ones() {
         convert(&env, &["--lookback", "all"]).all(["/records/in", "/objects/known", "/commits"]),
         [0, 8, 0]
     );
+}
+
+#[test]
+fn an_object_that_filters_cut_in_disjoint_parts_is_booked_as_a_whole() {
+    for dedupe in ["on", "off"] {
+        let env = TestEnv::new();
+        let at = |time: &str| event(A, "us-east-1", &format!("2026-03-01T{time}Z"), time);
+        let records = [at("10:00:00"), at("11:00:00"), at("11:00:01"), json!("no record"), at("12:00:00")];
+        Trail::default().log(&object(1, "a"), &records).write(env.path("trail"));
+        let convert = |filter: &[&str]| {
+            let args = ["convert", "trail", "--to", "lake", "--json", "--dedupe", dedupe];
+            let output = env.run(args.iter().chain(filter));
+            assert!(output.code == 0 || output.code == 3, "{}", output.stderr);
+            output.report().all(RECORDS)
+        };
+        assert_eq!(convert(&["--until", "2026-03-01T11:00:00Z"]), [5, 1, 0, 3]);
+        assert_eq!(convert(&["--since", "2026-03-01T12:00:00Z"]), [5, 1, 1, 2]);
+        assert_eq!(convert(&["--lookback", "all"]), [5, 2, 2, 0]);
+        assert_eq!(convert(&["--lookback", "all"]), [0, 0, 0, 0]);
+        assert_eq!(env.ids("lake").len(), 4);
+        let lake = env.path("lake");
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        // Whose books balance, with the record that was rejected in three runs.
+        let contents = runtime.block_on(async {
+            let options = trailhouse::store::Options::default();
+            Contents::of(&Location::open(lake.to_str().unwrap(), &options).await.unwrap()).await
+        });
+        let entries: Vec<_> = contents.ledger.values().collect();
+        assert_eq!(entries.len(), 1);
+        assert_eq!((entries[0].records, entries[0].rows, entries[0].rejected), (5, 4, 1));
+        assert_eq!(contents.rejected.len(), 1);
+    }
 }
 
 #[test]
@@ -219,6 +261,23 @@ fn a_large_run_commits_as_it_goes() {
     assert_eq!(convert(&env, &["--commit-every", "1"]).all(["/commits", "/version"]), [0, 3]);
 }
 
+#[test]
+fn expired_days_do_not_come_back() {
+    let env = TestEnv::new();
+    Trail::grid("").write(env.path("trail"));
+    convert(&env, &[]);
+    env.run(["expire", "lake", "--before", "2026-03-02"]).success();
+    assert_eq!(env.ids("lake").len(), 8);
+    assert_eq!(convert(&env, &["--lookback", "all"]).all(["/records/in", "/objects/known"]), [0, 8]);
+    // A late object with events of an expired day, one of which was there before.
+    let late = [at_noon("late"), event(A, "us-east-1", "2026-03-02T00:00:00Z", "kept"), at_noon("e04")];
+    Trail::default().log(&object(2, "late"), &late).write(env.path("trail"));
+    assert_eq!(convert(&env, &[]).all(RECORDS), [3, 1, 0, 2]);
+    // No filter of the command's, so nothing is left for a run without one.
+    assert_eq!(convert(&env, &["--lookback", "all"]).n("/records/in"), 0);
+    assert_eq!(env.ids("lake").len(), 9);
+}
+
 /// Replays the rejected input of the lake.
 fn replay(env: &TestEnv, more: &[&str], code: i32) -> Report {
     env.run(["replay", "lake", "--json"].iter().chain(more)).code(code).report()
@@ -252,7 +311,20 @@ fn rejected_objects_are_converted_by_a_replay_and_once() {
     assert_eq!(report.all(["/records/in", "/commits", "/objects/rejected"]), [1, 0, 1]);
     assert_eq!(files(), before);
     assert_eq!(convert(&env, &["--lookback", "all"]).all(["/records/in", "/objects/known"]), [0, 4]);
-    env.run(["replay", "nowhere"]).code(2).says(&["there is no lake at"]);
+    env.run(["replay", "nowhere"]).code(1).says(&["there is no lake at"]);
+}
+
+#[test]
+fn a_replay_that_gives_copies_only_is_one_all_the_same() {
+    let env = TestEnv::new();
+    let large = with(at_noon("one"), "requestParameters", json!({"x": "x".repeat(5000)}));
+    Trail::default().log(&object(1, "a"), std::slice::from_ref(&large)).write(env.path("trail"));
+    convert(&env, &[]);
+    Trail::default().log(&object(1, "b"), &[large, json!(7)]).write(env.path("trail"));
+    env.run(["convert", "trail", "--to", "lake", "--max-object-size", "4KiB"]).code(3);
+    let report = replay(&env, &[], 3);
+    assert_eq!((report.all(RECORDS), report.n("/commits")), ([2, 0, 1, 0], 1));
+    assert_eq!(replay(&env, &[], 3).all(["/records/in", "/commits"]), [1, 0]);
 }
 
 #[test]

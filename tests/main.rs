@@ -8,20 +8,38 @@ mod support;
 /// Bad input and bad days: what is lost, what is said, and the exit code.
 mod bad_days;
 
+/// Random histories of deliveries and runs: the books balance.
+mod books;
+
 /// `trailhouse convert`: what it finds, keeps and says.
 mod convert;
 
 /// Help, completions, the manual, wrong usage, and what goes to which stream.
 mod cli;
 
+/// `trailhouse compact`: the same rows in fewer files, whoever else is at work.
+mod compact;
+
+/// A run that dies and is run again: nothing is lost or doubled.
+mod resume;
+
 /// Real records, where `TRAILHOUSE_CORPUS` names a folder of them: all of them come back.
 mod corpus;
+
+/// Dying at every step: the next run ends as the uninterrupted one would have.
+mod crash;
 
 /// The rules that the code keeps: who uses whom, what is pure, who prints.
 mod crate_rules;
 
 /// Everything that event JSON comes wrapped in.
 mod envelopes;
+
+/// `trailhouse expire`: which days go, and that they stay gone.
+mod expire;
+
+/// A store that fails: nothing is lost or doubled.
+mod faults;
 
 /// Every column of the documented examples.
 mod golden;
@@ -34,6 +52,9 @@ mod hostile;
 
 /// Who acted: the three questions of the AWS documentation.
 mod identity;
+
+/// Several runs at once: every event once.
+mod races;
 
 /// Every record comes back equal, or is rejected with a reason.
 mod roundtrip;
@@ -55,3 +76,5 @@ mod sql;
 
 /// What a lake holds, and what it does not hold yet.
 mod status;
+/// `trailhouse vacuum`: what is deleted, and what is not.
+mod vacuum;

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::support::command::{Output, Report, TestEnv};
-use crate::support::s3::{ACCESS_KEY, ROLE_ACCESS_KEY, ROLE_SECRET_KEY, ROLE_TOKEN, Request, S3Server};
+use crate::support::s3::{
+    ACCESS_KEY, Fault, ROLE_ACCESS_KEY, ROLE_SECRET_KEY, ROLE_TOKEN, Request, S3Server,
+};
 use crate::support::trail::{A, B, Trail, event, grid_ids, gzip, key};
 
 const CONVERT: [&str; 5] = ["convert", "s3://trail/org/", "--to", "s3://lake/events/", "--json"];
@@ -229,11 +231,11 @@ fn a_run_that_broke_off_finds_its_files_again() {
 #[test]
 fn a_busy_store_is_asked_again() {
     let (env, server) = served();
-    server.fail_next(3, crate::support::s3::Fault::SlowDown);
+    server.fail_next(3, Fault::SlowDown);
     let report = env.run(CONVERT).success().report();
     assert_eq!(report.n("/records/rows"), 16);
     expect_requests(&report, &server.requests());
-    server.fail_next(1, crate::support::s3::Fault::CutBody);
+    server.fail_next(1, Fault::CutBody);
     let args = ["convert", "s3://trail/", "--to", "s3://lake/again/", "--json"];
     assert_eq!(env.run(args).success().report().n("/records/rows"), 16);
 }
@@ -252,4 +254,15 @@ fn a_file_in_a_bucket_is_a_table_and_so_is_another_lake() {
     assert_eq!(env.run(args).success().stdout, "team,n,words\nblue,8,1\n");
     let said = env.run(["sql", "-c", "SELECT * FROM 's3://trail/none.csv'"]).code(1);
     said.says(&["there is no file s3://trail/none.csv", "^^^^"]);
+}
+
+#[test]
+fn answers_that_are_lost_lose_nothing() {
+    let (env, server) = served();
+    // Every first answer to a PUT: to those of data files, the ledger's, and commits.
+    server.fail_next(1000, Fault::LoseAnswer);
+    let report = env.run(CONVERT.iter().chain(&["--commit-every", "1"])).success().report();
+    assert_eq!(report.all(["/records/rows", "/planned_again"]), [16, 0]);
+    assert_eq!(env.ids("s3://lake/events/"), grid_ids());
+    assert_eq!(env.run(CONVERT).success().report().all(["/records/in", "/commits"]), [0, 0]);
 }

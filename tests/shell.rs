@@ -203,6 +203,11 @@ fn without_a_lake_there_are_files() {
         ("'team", TAB),
         ("teams.csv", "';\r"),
         ("│ 001234567890 │ blue │", ""),
+        (PROMPT, "\\attach teams=teams.csv\r"),
+        (PROMPT, "SELECT team FROM tea"),
+        ("FROM tea", TAB),
+        ("teams", ";\r"),
+        ("│ blue │", ""),
         (PROMPT, CTRL_D),
     ];
     typed(&env, &[], &steps);

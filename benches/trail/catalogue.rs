@@ -104,17 +104,55 @@ use Kind::{DataRead, DataWrite, Read, Write};
 
 #[rustfmt::skip]
 pub const ACTIONS: &[Action] = &[
-    // Programs: data events, keys, secrets, logs.
-    action("s3", "GetObject", Workload, DataRead, 260)
+    // Programs: data events where they are logged, keys, secrets, logs, and what watches an account: it lists and
+    // describes the same things again and again.
+    action("ec2", "DescribeInstances", Workload, Read, 90)
+        .sends(r#"{"maxResults":1000,"instancesSet":{},"filterSet":{}}"#),
+    action("ec2", "DescribeInstances", Workload, Read, 50)
+        .sends(r#"{"instancesSet":{"items":[{"instanceId":"<instance>"}]},"filterSet":{}}"#),
+    action("ec2", "DescribeTags", Workload, Read, 40)
+        .sends(r#"{"maxResults":1000,"filterSet":{"items":[{"name":"resource-id","valueSet":{"items":[{"value":"<instance>"}]}}]}}"#),
+    action("ec2", "DescribeNetworkInterfaces", Workload, Read, 40)
+        .sends(r#"{"networkInterfaceIdSet":{},"filterSet":{"items":[{"name":"group-id","valueSet":{"items":[{"value":"<sg>"}]}}]}}"#),
+    action("ec2", "DescribeRouteTables", Workload, Read, 20)
+        .sends(r#"{"routeTableIdSet":{},"filterSet":{"items":[{"name":"association.subnet-id","valueSet":{"items":[{"value":"<subnet>"}]}}]}}"#),
+    action("ec2", "DescribeImages", Workload, Read, 15)
+        .sends(r#"{"executableBySet":{},"imagesSet":{"items":[{"imageId":"<ami>"}]},"ownersSet":{},"filterSet":{},"includeDeprecated":false,"includeDisabled":false}"#),
+    action("elasticloadbalancing", "DescribeTargetHealth", Workload, Read, 40).version("1.08", "2015-12-01")
+        .sends(r#"{"targetGroupArn":"arn:aws:elasticloadbalancing:<region>:<account>:targetgroup/<prefix>/50dc6c495c0c9188"}"#),
+    action("autoscaling", "DescribeAutoScalingInstances", Workload, Read, 25).version("1.08", "")
+        .sends(r#"{"instanceIds":["<instance>"],"maxRecords":50}"#),
+    action("ecs", "DescribeTasks", Workload, Read, 25).version("1.08", "")
+        .sends(r#"{"cluster":"<prefix>","tasks":["arn:aws:ecs:<region>:<account>:task/<prefix>/<stack-id>"]}"#),
+    action("eks", "DescribeCluster", Workload, Read, 15).version("1.08", "").sends(r#"{"name":"<prefix>"}"#),
+    action("rds", "DescribeDBInstances", Workload, Read, 25).version("1.08", "")
+        .sends(r#"{"dBInstanceIdentifier":"<prefix>-db"}"#),
+    action("sqs", "GetQueueAttributes", Workload, Read, 25).version("1.08", "")
+        .sends(r#"{"queueUrl":"https://sqs.<region>.amazonaws.com/<account>/<prefix>-jobs","attributeNames":["ApproximateNumberOfMessages"]}"#),
+    action("ecr", "BatchGetImage", Workload, Read, 20).version("1.08", "")
+        .sends(r#"{"registryId":"<account>","repositoryName":"<prefix>","imageIds":[{"imageTag":"latest"}],"acceptedMediaTypes":["application/vnd.docker.distribution.manifest.v2+json","application/vnd.oci.image.manifest.v1+json"]}"#),
+    action("logs", "DescribeLogStreams", Workload, Read, 20).version("1.11", "20140328")
+        .sends(r#"{"logGroupName":"/aws/lambda/<function>","orderBy":"LastEventTime","descending":true,"limit":5}"#),
+    action("monitoring", "DescribeAlarms", Workload, Read, 20).version("1.11", "2010-08-01")
+        .sends(r#"{"alarmNames":["<function>-errors"],"maxRecords":100}"#),
+    action("iam", "GetRole", Workload, Read, 30).global().sends(r#"{"roleName":"<role>"}"#),
+    action("iam", "ListAttachedRolePolicies", Workload, Read, 25).global().sends(r#"{"roleName":"<role>"}"#),
+    action("iam", "ListAccessKeys", Workload, Read, 10).global().sends(r#"{"userName":"<user>"}"#),
+    action("dynamodb", "DescribeTable", Workload, Read, 20).sends(r#"{"tableName":"<table>"}"#).on(TABLE),
+    action("lambda", "GetFunctionConfiguration20150331v2", Workload, Read, 20).version("1.11", "2015-03-31")
+        .sends(r#"{"functionName":"<function>"}"#),
+    action("secretsmanager", "DescribeSecret", Workload, Read, 15).version("1.11", "")
+        .sends(r#"{"secretId":"arn:aws:secretsmanager:<region>:<account>:secret:<secret>"}"#),
+    action("s3", "GetObject", Workload, DataRead, 60)
         .sends(r#"{"bucketName":"<bucket>","Host":"<bucket>.s3.<region>.amazonaws.com","key":"<key>"}"#)
         .adds(r#"{"SignatureVersion":"SigV4","CipherSuite":"TLS_AES_128_GCM_SHA256","bytesTransferredIn":0.0,"SSEApplied":"Default_SSE_S3","AuthenticationMethod":"AuthHeader","x-amz-id-2":"<base64:75>=","bytesTransferredOut":<n:900000>.0}"#)
         .on(S3_OBJECT),
-    action("s3", "PutObject", Workload, DataWrite, 120)
+    action("s3", "PutObject", Workload, DataWrite, 28)
         .sends(r#"{"bucketName":"<bucket>","Host":"<bucket>.s3.<region>.amazonaws.com","key":"<key>","x-amz-server-side-encryption":"aws:kms"}"#)
         .answers(r#"{"x-amz-server-side-encryption":"aws:kms","x-amz-server-side-encryption-aws-kms-key-id":"arn:aws:kms:<region>:<account>:key/<kms>"}"#)
         .adds(r#"{"SignatureVersion":"SigV4","CipherSuite":"TLS_AES_128_GCM_SHA256","bytesTransferredIn":<n:500000>.0,"SSEApplied":"SSE_KMS","AuthenticationMethod":"AuthHeader","x-amz-id-2":"<base64:75>=","bytesTransferredOut":0.0}"#)
         .on(S3_OBJECT),
-    action("s3", "ListObjects", Workload, DataRead, 40)
+    action("s3", "ListObjects", Workload, DataRead, 10)
         .sends(r#"{"list-type":"2","bucketName":"<bucket>","encoding-type":"url","max-keys":"1000","prefix":"<prefix>/","delimiter":"/","Host":"<bucket>.s3.<region>.amazonaws.com"}"#)
         .adds(r#"{"SignatureVersion":"SigV4","CipherSuite":"TLS_AES_128_GCM_SHA256","bytesTransferredIn":0.0,"AuthenticationMethod":"AuthHeader","x-amz-id-2":"<base64:75>=","bytesTransferredOut":<n:9000>.0}"#)
         .on(S3_PREFIX),
@@ -122,19 +160,19 @@ pub const ACTIONS: &[Action] = &[
         .sends(r#"{"bucketName":"<bucket>","Host":"<bucket>.s3.<region>.amazonaws.com","delete":""}"#)
         .adds(r#"{"SignatureVersion":"SigV4","CipherSuite":"TLS_AES_128_GCM_SHA256","bytesTransferredIn":<n:4000>.0,"AuthenticationMethod":"AuthHeader","x-amz-id-2":"<base64:75>=","bytesTransferredOut":<n:4000>.0}"#)
         .on(S3_PREFIX),
-    action("kms", "Decrypt", Workload, Read, 180).version("1.08", "")
+    action("kms", "Decrypt", Workload, Read, 110).version("1.08", "")
         .sends(r#"{"encryptionAlgorithm":"SYMMETRIC_DEFAULT","encryptionContext":{"aws:s3:arn":"arn:aws:s3:::<bucket>/<key>"},"keyId":"arn:aws:kms:<region>:<account>:key/<kms>"}"#)
         .on(KMS_KEY),
     action("kms", "GenerateDataKey", Workload, Read, 90).version("1.11", "")
         .sends(r#"{"keyId":"arn:aws:kms:<region>:<account>:key/<kms>","encryptionContext":{"aws:s3:arn":"arn:aws:s3:::<bucket>"},"keySpec":"AES_256"}"#)
         .on(KMS_KEY),
-    action("dynamodb", "GetItem", Workload, DataRead, 70)
+    action("dynamodb", "GetItem", Workload, DataRead, 25)
         .sends(r#"{"tableName":"<table>","key":{"pk":"HIDDEN_DUE_TO_SECURITY_REASONS","sk":"HIDDEN_DUE_TO_SECURITY_REASONS"},"consistentRead":false,"returnConsumedCapacity":"NONE"}"#)
         .on(TABLE),
-    action("dynamodb", "UpdateItem", Workload, DataWrite, 40)
+    action("dynamodb", "UpdateItem", Workload, DataWrite, 12)
         .sends(r#"{"tableName":"<table>","key":{"pk":"HIDDEN_DUE_TO_SECURITY_REASONS"},"updateExpression":"HIDDEN_DUE_TO_SECURITY_REASONS","returnValues":"ALL_NEW"}"#)
         .on(TABLE),
-    action("lambda", "Invoke", Workload, DataWrite, 60)
+    action("lambda", "Invoke", Workload, DataWrite, 20)
         .sends(r#"{"functionName":"arn:aws:lambda:<region>:<account>:function:<function>","invocationType":"RequestResponse","sourceArn":"arn:aws:events:<region>:<account>:rule/<function>"}"#)
         .adds(r#"{"functionVersion":"arn:aws:lambda:<region>:<account>:function:<function>:$LATEST"}"#)
         .on(r#"[{"accountId":"<account>","type":"AWS::Lambda::Function","ARN":"arn:aws:lambda:<region>:<account>:function:<function>"}]"#),
@@ -145,7 +183,7 @@ pub const ACTIONS: &[Action] = &[
         .on(r#"[{"ARN":"arn:aws:ssm:<region>:<account>:parameter/app/<prefix>/url","accountId":"<account>"},{"ARN":"arn:aws:ssm:<region>:<account>:parameter/app/<prefix>/pool-size","accountId":"<account>"}]"#),
     action("ssm", "UpdateInstanceInformation", Workload, Write, 40)
         .sends(r#"{"agentVersion":"3.3.987.0","agentStatus":"Active","platformType":"Linux","platformName":"Amazon Linux","platformVersion":"2023","iPAddress":"10.20.<n:8>.<n:250>","computerName":"ip-10-20-<n:8>-<n:250>.<region>.compute.internal","agentName":"amazon-ssm-agent","availabilityZone":"<region>a","instanceId":"<instance>"}"#),
-    action("logs", "CreateLogStream", Workload, Write, 45).version("1.11", "20140328")
+    action("logs", "CreateLogStream", Workload, Write, 25).version("1.11", "20140328")
         .sends(r#"{"logGroupName":"/aws/lambda/<function>","logStreamName":"2026/03/<n:28>/[$LATEST]<hex:32>"}"#),
     action("logs", "DescribeLogGroups", Workload, Read, 14).version("1.11", "20140328")
         .sends(r#"{"logGroupNamePrefix":"/aws/lambda/<function>","limit":50}"#),
@@ -230,11 +268,11 @@ pub const ACTIONS: &[Action] = &[
     action("sts", "AssumeRole", Service, Read, 120).version("1.08", "")
         .sends(r#"{"roleArn":"arn:aws:iam::<account>:role/<role>","roleSessionName":"<session>"}"#)
         .answers(CREDENTIALS).on(ROLE),
-    action("s3", "GetBucketAcl", Service, Read, 90).version("1.11", "")
+    action("s3", "GetBucketAcl", Service, Read, 60).version("1.11", "")
         .sends(r#"{"bucketName":"<bucket>","Host":"<bucket>.s3.<region>.amazonaws.com","acl":""}"#)
         .adds(r#"{"SignatureVersion":"SigV4","CipherSuite":"ECDHE-RSA-AES128-GCM-SHA256","bytesTransferredIn":0,"AuthenticationMethod":"AuthHeader","x-amz-id-2":"<base64:75>=","bytesTransferredOut":480}"#)
         .on(S3_BUCKET),
-    action("s3", "PutObject", Service, DataWrite, 90)
+    action("s3", "PutObject", Service, DataWrite, 20)
         .sends(r#"{"bucketName":"<bucket>","Host":"<bucket>.s3.<region>.amazonaws.com","key":"<key>","x-amz-acl":"bucket-owner-full-control","x-amz-server-side-encryption":"AES256"}"#)
         .answers(r#"{"x-amz-server-side-encryption":"AES256"}"#)
         .adds(r#"{"SignatureVersion":"SigV4","CipherSuite":"ECDHE-RSA-AES128-GCM-SHA256","bytesTransferredIn":<n:90000>.0,"SSEApplied":"SSE_S3","AuthenticationMethod":"AuthHeader","x-amz-id-2":"<base64:75>=","bytesTransferredOut":0.0}"#)

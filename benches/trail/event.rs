@@ -32,8 +32,8 @@ impl<'a> Burst<'a> {
     /// `home` says that the trail's Region is the one where global services record.
     pub fn new(account: &'a Account, home: bool, rng: &mut Rng) -> Burst<'a> {
         let by = match rng.below(100) {
-            0..56 => By::Workload,
-            56..82 => By::Service,
+            0..66 => By::Workload,
+            66..82 => By::Service,
             82..92 => By::Person,
             _ => By::Deployer,
         };
@@ -72,8 +72,12 @@ impl<'a> Burst<'a> {
             Opening::ServiceEvent => return self.service_event(to, region, time, rng),
             Opening::None => {}
         }
-        let action = if rng.chance(0.8) { self.action } else { weighted(&self.others, rng) };
+        let action = if rng.chance(0.5) { self.action } else { weighted(&self.others, rng) };
         let region = if action.global { "us-east-1" } else { region };
+        // Callers go through what there is: an inventory, a queue of work.
+        if rng.chance(0.3) {
+            self.names = Names::of(self.account, rng);
+        }
         self.names.next_key(rng, time);
         let scene = Scene { account: self.account, region, time };
         let mut filled = |template: &str| {
@@ -88,7 +92,7 @@ impl<'a> Burst<'a> {
         let service = action.service;
 
         let mut error = None;
-        if self.denied || rng.chance(0.015) {
+        if self.denied || rng.chance(0.04) {
             let arn = self.caller.arn(self.account);
             let name =
                 action.name.trim_end_matches(|last: char| last.is_ascii_digit() || "_v".contains(last));
@@ -98,7 +102,7 @@ impl<'a> Burst<'a> {
                     "User: {arn} is not authorized to perform: {service}:{name} because no identity-based policy allows the {service}:{name} action"
                 ),
             ));
-        } else if rng.chance(0.01) {
+        } else if rng.chance(0.03) {
             let (code, message) = rng.pick(FAILURES);
             error = Some((*code, (*message).to_owned()));
         }

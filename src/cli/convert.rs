@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use clap::{Args, ValueEnum};
 use indicatif::{HumanBytes, HumanCount};
 
+use super::Outcome;
+use super::lake::parse_option;
 use super::size::parse_size;
-use super::ui::{self, Show};
-use super::when::parse_when;
-use super::{Outcome, parse_option};
+use super::ui::{self, Show, counted};
+use super::when::between;
 use crate::convert::report::{Note, Report, Verdict};
 use crate::convert::{Options, Progress, run as convert};
 use crate::error::{Error, Result};
@@ -175,7 +176,7 @@ pub(super) const MEMORY_PER_JOB: u64 = 256 << 20;
 /// See [`convert`].
 pub async fn run(args: ConvertArgs, quiet: bool) -> Result<Outcome> {
     let now = Utc::now();
-    let (since, until) = read_times(args.since.as_deref(), args.until.as_deref(), now)?;
+    let (since, until) = between(args.since.as_deref(), args.until.as_deref(), now)?;
     expect_accounts(&args.account)?;
     let partitioning = args.partition_by.as_deref().map(str::parse::<Partitioning>).transpose()?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -205,7 +206,7 @@ pub async fn run(args: ConvertArgs, quiet: bool) -> Result<Outcome> {
         max_object_bytes: args.max_object_size,
         dry_run: args.dry_run,
         now,
-        run_id: ui::run_id(now),
+        run_id: super::run_id(now),
     };
     let progress = Arc::new(Progress::default());
     let watch = ui::watch(Arc::clone(&progress), if quiet { Show::None } else { args.progress });
@@ -213,9 +214,7 @@ pub async fn run(args: ConvertArgs, quiet: bool) -> Result<Outcome> {
     drop(watch);
     let report = report?;
     if args.json {
-        let text = serde_json::to_string(&report)
-            .map_err(|error| Error::failed("writing the report").caused_by(error))?;
-        ui::print_out(format!("{text}\n").as_bytes())?;
+        ui::print_report(&report)?;
     }
     if !quiet {
         if report.verdict == Verdict::Planned {
@@ -235,26 +234,6 @@ pub async fn run(args: ConvertArgs, quiet: bool) -> Result<Outcome> {
 /// How many rejected or unreadable objects the summary names; the report has more of them.
 const NAMED: usize = 20;
 
-/// Reads `--since` and `--until`.
-pub(super) fn read_times(
-    since: Option<&str>,
-    until: Option<&str>,
-    now: DateTime<Utc>,
-) -> Result<(Option<DateTime<Utc>>, Option<DateTime<Utc>>)> {
-    let when = |flag: &str, text: Option<&str>| -> Result<Option<DateTime<Utc>>> {
-        let Some(text) = text else { return Ok(None) };
-        let read = |reason| Error::usage(format!("--{flag} {text:?}: {reason}"));
-        parse_when(text, now).map(Some).map_err(read)
-    };
-    let (since, until) = (when("since", since)?, when("until", until)?);
-    if let (Some(since), Some(until)) = (since, until)
-        && since >= until
-    {
-        return Err(Error::usage("--since is not before --until, so no event could be wanted"));
-    }
-    Ok((since, until))
-}
-
 /// Refuses what is no account id.
 pub(super) fn expect_accounts(accounts: &[String]) -> Result<()> {
     for account in accounts {
@@ -264,12 +243,6 @@ pub(super) fn expect_accounts(accounts: &[String]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// `1 object`, `12 345 objects` with separators as people read them.
-pub(super) fn counted(number: u64, what: &str) -> String {
-    let ending = if number == 1 { "" } else { "s" };
-    format!("{} {what}{ending}", HumanCount(number))
 }
 
 fn say_plan(report: &Report) {

@@ -3,8 +3,8 @@
 use clap::Args;
 use futures::StreamExt;
 
-use super::size::parse_size;
-use super::{Outcome, open_lake, parse_option, ui};
+use super::lake::{LakeArgs, MemoryArgs};
+use super::{Outcome, ui};
 use crate::error::{Context, Result};
 use crate::event::rebuild::Rebuilder;
 use crate::query::{Session, export_stream};
@@ -16,21 +16,15 @@ use crate::query::{Session, export_stream};
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct ExportArgs {
-    /// The lake, a URL or a path
-    #[arg(value_name = "LAKE")]
-    lake: String,
+    #[command(flatten)]
+    lake: LakeArgs,
 
     /// Rebuild only the events for which this SQL condition holds
     #[arg(long, value_name = "SQL")]
     r#where: Option<String>,
 
-    /// Use at most this much memory
-    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = parse_size)]
-    memory: u64,
-
-    /// Set an option of the lake's store, over the environment (can be repeated)
-    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_option)]
-    lake_option: Vec<(String, String)>,
+    #[command(flatten)]
+    memory: MemoryArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -46,8 +40,8 @@ Examples:
 /// # Errors
 /// Where the lake cannot be read, or the condition is none.
 pub async fn run(args: ExportArgs) -> Result<Outcome> {
-    let lake = open_lake(&args.lake, args.lake_option).await?;
-    let session = Session::open(&lake, args.memory)?;
+    let lake = args.lake.open().await?;
+    let session = Session::open(&lake, args.memory.memory)?;
     let mut batches = export_stream(&session, args.r#where.as_deref()).await?;
     let rebuilder = Rebuilder;
     let mut lines = Vec::new();

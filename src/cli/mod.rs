@@ -1,11 +1,19 @@
 //! The command line: one file a command.
 
+/// `trailhouse compact`.
+pub mod compact;
+
 /// `trailhouse convert`.
 pub mod convert;
+
+/// `trailhouse expire`.
+pub mod expire;
 
 /// `trailhouse export`.
 pub mod export;
 
+/// What several commands are told in the same way.
+pub mod lake;
 /// `trailhouse replay`.
 pub mod replay;
 
@@ -27,16 +35,18 @@ pub mod status;
 /// What is said beside the rows.
 pub mod ui;
 
+/// `trailhouse vacuum`.
+pub mod vacuum;
+
 /// Points in time on the command line.
 pub mod when;
 
 use std::process::ExitCode;
 
+use chrono::{DateTime, Utc};
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 
 use crate::error::{Error, Kind, Result};
-use crate::lake::snapshot::Lake;
-use crate::store::{Location, Options};
 
 /// Turn AWS CloudTrail logs into a lake of Parquet, and answer SQL over it
 #[derive(Debug, Parser)]
@@ -63,6 +73,9 @@ enum Command {
     Schema(schema::SchemaArgs),
     Export(export::ExportArgs),
     Replay(replay::ReplayArgs),
+    Compact(compact::CompactArgs),
+    Expire(expire::ExpireArgs),
+    Vacuum(vacuum::VacuumArgs),
 
     /// Print a completion script for a shell
     Completions {
@@ -132,6 +145,9 @@ async fn dispatch(command: Command, quiet: bool) -> Result<Outcome> {
         Command::Schema(args) => schema::run(&args),
         Command::Export(args) => export::run(args).await,
         Command::Replay(args) => replay::run(args, quiet).await,
+        Command::Compact(args) => compact::run(args, quiet).await,
+        Command::Expire(args) => expire::run(args, quiet).await,
+        Command::Vacuum(args) => vacuum::run(args, quiet).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "trailhouse", &mut script);
@@ -183,19 +199,7 @@ fn man() -> Result<Outcome> {
     ui::print_out(&pages).map(|()| Outcome::Done)
 }
 
-/// Reads `KEY=VALUE`.
-fn parse_option(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("expected KEY=VALUE".into()),
-    }
-}
-
-/// Opens the lake that a command reads.
-async fn open_lake(text: &str, options: Vec<(String, String)>) -> Result<Lake> {
-    let location = Location::open(text, &Options { pairs: options }).await?;
-    Lake::open(&location).await?.ok_or_else(|| {
-        Error::failed(format!("there is no lake at {}", location.url))
-            .hint(format!("make one: trailhouse convert SOURCE --to {text}"))
-    })
+/// An id for a run that no other run has.
+fn run_id(now: DateTime<Utc>) -> String {
+    format!("{}-{:08x}", now.format("%Y%m%dT%H%M%S%6fZ"), std::process::id())
 }

@@ -7,13 +7,14 @@ use chrono::Utc;
 use clap::Args;
 use indicatif::HumanCount;
 
-use super::convert::{MEMORY_PER_JOB, counted, say_losses};
+use super::convert::{MEMORY_PER_JOB, say_losses};
+use super::lake::LakeArgs;
 use super::size::parse_size;
-use super::{Outcome, parse_option, ui};
+use super::ui::{self, counted};
+use super::{Outcome, run_id};
 use crate::convert::report::Verdict;
 use crate::convert::{Options, Progress, replay};
 use crate::error::{Error, Result};
-use crate::store::{self, Location};
 
 /// Convert the rejected input of a lake again
 ///
@@ -22,9 +23,8 @@ use crate::store::{self, Location};
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct ReplayArgs {
-    /// The lake, a URL or a path
-    #[arg(value_name = "LAKE")]
-    lake: String,
+    #[command(flatten)]
+    lake: LakeArgs,
 
     /// Print the report as one JSON object on standard output
     #[arg(long)]
@@ -33,10 +33,6 @@ pub struct ReplayArgs {
     /// Reject objects that are larger than this when inflated
     #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = parse_size)]
     max_object_size: u64,
-
-    /// Set an option of the lake's store, over the environment (can be repeated)
-    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_option)]
-    lake_option: Vec<(String, String)>,
 }
 
 const EXAMPLES: &str = "\
@@ -57,7 +53,7 @@ pub async fn run(args: ReplayArgs, quiet: bool) -> Result<Outcome> {
     let now = Utc::now();
     let options = Options {
         sources: Vec::new(),
-        lake: Location::open(&args.lake, &store::Options { pairs: args.lake_option }).await?,
+        lake: args.lake.open().await?.location().clone(),
         partitioning: None,
         accounts: BTreeSet::new(),
         regions: BTreeSet::new(),
@@ -72,7 +68,7 @@ pub async fn run(args: ReplayArgs, quiet: bool) -> Result<Outcome> {
         max_object_bytes: args.max_object_size,
         dry_run: false,
         now,
-        run_id: ui::run_id(now),
+        run_id: run_id(now),
     };
     let report = replay::run(&options, &Arc::new(Progress::default())).await?;
     if args.json {

@@ -6,11 +6,9 @@ use std::path::PathBuf;
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
+use super::lake::{MemoryArgs, open_lake, parse_option};
 use super::shell::{Flow, Settings, Shell};
-use super::size::parse_size;
-use super::{open_lake, parse_option};
 use crate::error::{Context, Error, Result};
-use crate::query::files::is_file;
 use crate::query::{Format, Session};
 
 /// Answer SQL over a lake
@@ -83,12 +81,11 @@ pub struct SqlArgs {
     #[arg(long)]
     no_color: bool,
 
-    /// Use at most this much memory for joins, sorts and groups, then spill to temporary files
-    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = parse_size)]
-    memory: u64,
+    #[command(flatten)]
+    memory: MemoryArgs,
 
     /// Set an option of the lake's store, over the environment (can be repeated)
-    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_option)]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_option, display_order = 800)]
     lake_option: Vec<(String, String)>,
 }
 
@@ -165,20 +162,13 @@ pub async fn run(args: SqlArgs, quiet: bool) -> Result<()> {
     let interactive = args.is_interactive();
     let texts = if interactive { Vec::new() } else { statements(&args)? };
     let lake = match &args.lake {
-        Some(lake) => Some(open_lake(lake, args.lake_option.clone()).await?),
+        Some(lake) => Some(open_lake(lake, &args.lake_option).await?),
         None => None,
     };
     let session = match &lake {
-        Some(lake) => Session::open(lake, args.memory)?,
-        None => Session::without_lake(args.memory)?,
+        Some(lake) => Session::open(lake, args.memory.memory)?,
+        None => Session::without_lake(args.memory.memory)?,
     };
-    for (name, url) in &args.attach {
-        if is_file(url) {
-            session.attach_file(name, url).await?;
-        } else {
-            session.attach(name, &open_lake(url, args.lake_option.clone()).await?)?;
-        }
-    }
     for (name, value) in &args.param {
         session.set_param(name, value);
     }
@@ -193,7 +183,10 @@ pub async fn run(args: SqlArgs, quiet: bool) -> Result<()> {
         no_formulas: args.no_formulas,
         max_rows: args.max_rows,
     };
-    let mut shell = Shell::new(session, lake, settings)?;
+    let mut shell = Shell::new(session, lake, args.lake_option, settings)?;
+    for (name, url) in &args.attach {
+        shell.attach(name, url).await?;
+    }
     shell.write_to(args.output.as_deref())?;
     if interactive {
         return shell.interact().await;
@@ -240,7 +233,7 @@ fn standard_input() -> Result<String> {
 }
 
 /// Reads `NAME=URL`, the name one that a statement need not quote.
-fn parse_attached(text: &str) -> Result<(String, String), String> {
+pub(super) fn parse_attached(text: &str) -> Result<(String, String), String> {
     let (name, url) = text.split_once('=').ok_or("expected NAME=URL")?;
     let plain = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '_';
     if !name.starts_with(|char: char| char.is_ascii_lowercase()) || !name.chars().all(plain) {
@@ -275,12 +268,12 @@ mod tests {
         let args =
             parsed(&["lake/", "-c", "SELECT 1", "-c", "SELECT 2", "--lake-option", "region=eu-west-1=x"])
                 .unwrap();
-        assert_eq!((args.format, args.memory), (Format::Table, 1 << 30));
+        assert_eq!((args.format, args.memory.memory), (Format::Table, 1 << 30));
         assert_eq!(args.lake_option, [("region".to_owned(), "eu-west-1=x".to_owned())]);
         let texts = statements(&args).unwrap();
         assert_eq!(texts, ["SELECT 1", "SELECT 2"].map(|text| (None, text.to_owned())));
         let args = parsed(&["lake/", "--format", "ndjson", "--memory", "512MiB"]).unwrap();
-        assert_eq!((args.format, args.memory), (Format::Ndjson, 512 << 20));
+        assert_eq!((args.format, args.memory.memory), (Format::Ndjson, 512 << 20));
         let args =
             parsed(&["-o", "x.parquet", "-p", "key=a=b", "--attach", "old=s3://b/l/", "-c", ""]).unwrap();
         assert_eq!((args.lake, args.param[0].1.as_str()), (None, "a=b"));

@@ -7,8 +7,11 @@ use chrono::Utc;
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
 
-use super::convert::{Lookback, counted, expect_accounts, parse_lookback, read_times};
-use super::{Outcome, open_lake, parse_option, ui};
+use super::Outcome;
+use super::convert::{Lookback, expect_accounts, parse_lookback};
+use super::lake::{LakeArgs, parse_option};
+use super::ui::{self, counted};
+use super::when::between;
 use crate::convert::status::{Amount, Run, SourceStatus, Span, Status, Wanted, status};
 use crate::error::{Error, Result};
 use crate::store::{Location, Options};
@@ -21,9 +24,8 @@ use crate::store::{Location, Options};
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct StatusArgs {
-    /// The lake, a URL or a path
-    #[arg(value_name = "LAKE")]
-    lake: String,
+    #[command(flatten)]
+    lake: LakeArgs,
 
     /// Compare these with the lake: s3://bucket/prefix/, file:///dir or a local path
     #[arg(value_name = "SOURCE")]
@@ -58,10 +60,6 @@ pub struct StatusArgs {
     /// Set an option of the sources' store, over the environment (can be repeated)
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_option, requires = "sources")]
     source_option: Vec<(String, String)>,
-
-    /// Set an option of the lake's store, over the environment (can be repeated)
-    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_option)]
-    lake_option: Vec<(String, String)>,
 }
 
 const EXAMPLES: &str = "\
@@ -93,7 +91,7 @@ const NAMED: usize = 8;
 pub async fn run(args: StatusArgs) -> Result<Outcome> {
     let now = Utc::now();
     expect_accounts(&args.account)?;
-    let (since, until) = read_times(args.since.as_deref(), args.until.as_deref(), now)?;
+    let (since, until) = between(args.since.as_deref(), args.until.as_deref(), now)?;
     let wanted = Wanted {
         since,
         until,
@@ -105,7 +103,7 @@ pub async fn run(args: StatusArgs) -> Result<Outcome> {
         accounts: args.account.into_iter().collect(),
         regions: args.region.into_iter().collect(),
     };
-    let lake = open_lake(&args.lake, args.lake_option).await?;
+    let lake = args.lake.open().await?;
     let options = Options { pairs: args.source_option };
     let mut sources = Vec::with_capacity(args.sources.len());
     for source in &args.sources {

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
 use clap::ValueEnum;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
 use crate::convert::Progress;
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 
 /// How a run shows how far it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -74,6 +74,15 @@ pub fn print_out(text: &[u8]) -> Result<()> {
     print_rows(text).map(drop)
 }
 
+/// Writes a report on standard output, as one JSON object.
+///
+/// # Errors
+/// Where writing fails.
+pub fn print_report(report: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string(report).context(|| "writing the report".into())?;
+    print_out(format!("{text}\n").as_bytes())
+}
+
 /// Writes to standard output; `false` where the reader has gone away, so that more rows are of no use.
 ///
 /// # Errors
@@ -85,6 +94,12 @@ pub fn print_rows(text: &[u8]) -> Result<bool> {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(Error::failed("writing to standard output").caused_by(error)),
     }
+}
+
+/// `1 object`, `12 345 objects` with separators as people read them.
+pub fn counted(number: u64, what: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{} {what}{ending}", HumanCount(number))
 }
 
 /// Shows `progress` until the returned guard is dropped.
@@ -178,9 +193,4 @@ fn rate(progress: &Progress, since: Instant) -> u64 {
 /// How a bar is drawn.
 pub(super) fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
-}
-
-/// A name for a run that no other run has.
-pub fn run_id(now: DateTime<Utc>) -> String {
-    format!("{}-{:08x}", now.format("%Y%m%dT%H%M%S%6fZ"), std::process::id())
 }

@@ -2,6 +2,8 @@
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
 
+use crate::error::{Error, Result};
+
 /// Reads a WHEN: a date (its first moment, UTC), an RFC 3339 time, `now`, `today`, `yesterday`, or a time ago: a number
 /// and `m`, `h`, `d` or `w` (minutes, hours, days, weeks).
 ///
@@ -22,17 +24,51 @@ pub fn parse_when(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Strin
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Ok(time.to_utc());
     }
-    [('m', 1), ('h', 60), ('d', 24 * 60), ('w', 7 * 24 * 60)]
-        .into_iter()
-        .find_map(|(unit, minutes)| {
-            let count: u32 = text.strip_suffix(unit)?.parse().ok()?;
-            now.checked_sub_signed(TimeDelta::try_minutes(i64::from(count) * minutes)?)
-        })
-        .ok_or_else(|| {
-            "expected a date (2026-03-01), an RFC 3339 time (2026-03-01T12:00:00Z), a time ago (36h, 7d) or yesterday"
-                .into()
-        })
+    duration(text).and_then(|ago| now.checked_sub_signed(ago)).ok_or_else(|| {
+        "expected a date (2026-03-01), an RFC 3339 time (2026-03-01T12:00:00Z), a time ago (36h, 7d) or yesterday"
+            .into()
+    })
 }
+
+/// Reads a DURATION: a number and `m`, `h`, `d` or `w`.
+///
+/// # Errors
+/// What is wrong with the text, for the person who wrote it.
+pub fn parse_duration(text: &str) -> Result<TimeDelta, String> {
+    duration(text)
+        .ok_or_else(|| "expected a number of minutes, hours, days or weeks (90m, 36h, 7d, 2w)".into())
+}
+
+fn duration(text: &str) -> Option<TimeDelta> {
+    [('m', 1), ('h', 60), ('d', 24 * 60), ('w', 7 * 24 * 60)].into_iter().find_map(|(unit, minutes)| {
+        let count: u32 = text.strip_suffix(unit)?.parse().ok()?;
+        TimeDelta::try_minutes(i64::from(count) * minutes)
+    })
+}
+
+/// Reads the WHEN of a flag.
+///
+/// # Errors
+/// Where it is none.
+pub fn when(flag: &str, text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
+    parse_when(text, now).map_err(|reason| Error::usage(format!("--{flag} {text:?}: {reason}")))
+}
+
+/// Reads the WHEN of `--since` and of `--until`.
+///
+/// # Errors
+/// Where one is none, and where nothing is between them.
+pub fn between(since: Option<&str>, until: Option<&str>, now: DateTime<Utc>) -> Result<Between> {
+    let since = since.map(|text| when("since", text, now)).transpose()?;
+    let until = until.map(|text| when("until", text, now)).transpose()?;
+    if since.zip(until).is_some_and(|(since, until)| since >= until) {
+        return Err(Error::usage("--since is not before --until, so no event could be wanted"));
+    }
+    Ok((since, until))
+}
+
+/// From when on, and before when.
+pub type Between = (Option<DateTime<Utc>>, Option<DateTime<Utc>>);
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,8 @@
 //! Copies of events that the lake has already, or that an earlier task of the run has: they are left out.
 
 use std::collections::{BTreeSet, HashSet};
+use std::ops::Range;
+use std::sync::Arc;
 
 use arrow::array::{Array, DynComparator, RecordBatch, make_comparator};
 use arrow::compute::SortOptions;
@@ -8,7 +10,7 @@ use arrow::compute::SortOptions;
 use crate::error::{Context, Error, Result};
 use crate::event::rebuild::Rebuilder;
 use crate::event::sort::{Group, Tally, is_same_record};
-use crate::lake::lookup::{Holder, Keys, Lookup, Span};
+use crate::lake::lookup::{Arrival, Holder, Keys, Lookup, Span};
 use crate::schema::{COLUMNS, known};
 
 const EVENT_TIME: usize = known("event_time");
@@ -19,58 +21,88 @@ const ACCOUNT: usize = known("account");
 /// names none.
 const OF_THE_OBJECT: [usize; 3] = [known("region"), known("row_source_object"), known("row_source_record")];
 
-/// The keys and the span of a group's rows.
+/// Leaves out the rows of the groups that `lookup` has already, counts them in `tally`, and announces the others; for
+/// every group the announcement, where there are any.
 ///
-/// # Errors
-/// Where Arrow refuses the columns, which would be a defect of this program.
-pub fn keys(group: &Group<'_>) -> Result<(Keys, Span)> {
-    let failed = || "reading the keys of rows".to_owned();
-    let column = |at: usize| group.column(at).context(failed);
-    let (accounts, times) = (column(ACCOUNT)?, column(EVENT_TIME)?);
-    let keys = Keys::new(&column(EVENT_ID)?, &accounts, &times)?;
-    Ok((keys, Span::of(group.date.clone(), &accounts, &times)?))
-}
-
-/// Leaves out the rows of the group that `lookup` has already, and counts them in `tally`; says whether there were any.
+/// The groups are announced together, and only when all that was announced before was looked at: of two tasks that have
+/// copies of each other's rows one sees the other's, and none waits for a file that waits for its own.
 ///
 /// # Errors
 /// Where a file of the lake cannot be read.
 pub async fn leave_out(
     lookup: &Lookup,
-    group: &mut Group<'_>,
-    keys: &Keys,
-    span: &Span,
+    groups: &mut [Group<'_>],
     tally: &mut Tally,
-) -> Result<bool> {
-    let mut found = Found::default();
-    for holder in lookup.holders(span) {
-        let mut pairs: Vec<(u32, u32)> = Vec::new();
-        let there = lookup.keys(&holder).await?;
-        keys.meet(&there, |position, row| {
-            if !found.copies.contains(&position) {
-                pairs.push((row, position));
+) -> Result<Vec<Option<Arrival>>> {
+    let mut all: Vec<Looked> = groups.iter().map(Looked::new).collect::<Result<_>>()?;
+    let mut seen = 0;
+    let mut arrivals = loop {
+        let count = lookup.count();
+        for (group, looked) in groups.iter().zip(&mut all) {
+            looked.look(lookup, group, seen..count).await?;
+        }
+        seen = count;
+        let left: Vec<_> = all.iter().filter(|looked| looked.left() > 0).map(Looked::kept).collect();
+        if let Some(arrivals) = lookup.announce(&left, seen) {
+            break arrivals.into_iter();
+        }
+    };
+    let mut announced = Vec::new();
+    for (group, looked) in groups.iter_mut().zip(all) {
+        announced.push(if looked.left() > 0 { arrivals.next() } else { None });
+        looked.found.leave_out(group, tally);
+    }
+    Ok(announced)
+}
+
+/// What was looked for and found of a group's rows.
+struct Looked {
+    rows: usize,
+    keys: Arc<Keys>,
+    span: Span,
+    found: Found,
+}
+
+impl Looked {
+    fn new(group: &Group<'_>) -> Result<Looked> {
+        let failed = || "reading the keys of rows".to_owned();
+        let column = |at: usize| group.column(at).context(failed);
+        let (accounts, times) = (column(ACCOUNT)?, column(EVENT_TIME)?);
+        let keys = Arc::new(Keys::new(&column(EVENT_ID)?, &accounts, &times)?);
+        let span = Span::of(group.date.clone(), &accounts, &times)?;
+        Ok(Looked { rows: group.rows(), keys, span, found: Found::default() })
+    }
+
+    /// The span and the keys of the rows that are no copies.
+    fn kept(&self) -> (Span, Arc<Keys>) {
+        let copies = &self.found.copies;
+        let keys =
+            if copies.is_empty() { Arc::clone(&self.keys) } else { Arc::new(self.keys.without(copies)) };
+        (self.span.clone(), keys)
+    }
+
+    /// How many of the rows are no copies.
+    fn left(&self) -> usize {
+        self.rows - self.found.copies.len()
+    }
+
+    /// Looks for the rows in the files with these numbers.
+    async fn look(&mut self, lookup: &Lookup, group: &Group<'_>, numbers: Range<u64>) -> Result<()> {
+        for holder in lookup.holders(&self.span, numbers) {
+            let mut pairs: Vec<(u32, u32)> = Vec::new();
+            let there = lookup.keys(&holder).await?;
+            self.keys.meet(&there, |position, row| {
+                if !self.found.copies.contains(&position) {
+                    pairs.push((row, position));
+                }
+            });
+            if !pairs.is_empty() {
+                pairs.sort_unstable();
+                self.found.compare(lookup, &holder, group, &pairs).await?;
             }
-        });
-        if !pairs.is_empty() {
-            pairs.sort_unstable();
-            found.compare(lookup, &holder, group, &pairs).await?;
         }
+        Ok(())
     }
-    for &copy in &found.copies {
-        let at = copy as usize;
-        tally.duplicates[group.object(at)] += 1;
-        if group.is_conflict(at) {
-            tally.conflicts[group.object(at)] -= 1;
-        }
-    }
-    for &conflict in found.conflicts.difference(&found.copies.iter().copied().collect()) {
-        let at = conflict as usize;
-        if !group.is_conflict(at) {
-            tally.conflicts[group.object(at)] += 1;
-        }
-    }
-    group.leave_out(&found.copies.iter().copied().collect::<Vec<_>>());
-    Ok(!found.copies.is_empty())
 }
 
 /// Positions in the group.
@@ -81,6 +113,24 @@ struct Found {
 }
 
 impl Found {
+    /// Leaves the copies out of the group, and counts them and the conflicts.
+    fn leave_out(&self, group: &mut Group<'_>, tally: &mut Tally) {
+        for &copy in &self.copies {
+            let at = copy as usize;
+            tally.duplicates[group.object(at)] += 1;
+            if group.is_conflict(at) {
+                tally.conflicts[group.object(at)] -= 1;
+            }
+        }
+        for &conflict in self.conflicts.iter().filter(|conflict| !self.copies.contains(conflict)) {
+            let at = conflict as usize;
+            if !group.is_conflict(at) {
+                tally.conflicts[group.object(at)] += 1;
+            }
+        }
+        group.leave_out(&self.copies.iter().copied().collect::<Vec<_>>());
+    }
+
     /// Compares rows of a file with those of the group that have the same key; `pairs` is sorted.
     async fn compare(
         &mut self,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::Result;
+use crate::event::chunk::Candidate;
 use crate::lake::ledger::{self, Entry, Window};
 use crate::lake::snapshot::Lake;
 use crate::lake::vouched::Vouched;
@@ -38,6 +39,21 @@ impl Filters {
             && set(&self.regions, &other.regions)
             && self.since.is_none_or(|ours| other.since.is_some_and(|others| others >= ours))
             && self.until.is_none_or(|ours| other.until.is_some_and(|others| others <= ours))
+    }
+
+    /// Whether a row is wanted. What an object's key says was decided when listing; only what it does not say is decided
+    /// here.
+    pub fn want(&self, row: &Candidate<'_>, key_has_account: bool, key_has_region: bool) -> bool {
+        let account = key_has_account
+            || self.accounts.is_empty()
+            || row.account.is_some_and(|account| self.accounts.contains(account));
+        let region = key_has_region
+            || self.regions.is_empty()
+            || row.region.is_some_and(|region| self.regions.contains(region));
+        let time = row.time.is_none_or(|time| {
+            self.since.is_none_or(|since| time >= since) && self.until.is_none_or(|until| time < until)
+        });
+        account && region && time
     }
 
     /// These filters beside those that an object was converted with before, without those that say no more.

@@ -73,7 +73,8 @@ const EXPECTED_RATIO: u64 = 10;
 /// Objects of a task, whatever their size: a GET each.
 const TASK_OBJECTS: usize = 20_000;
 
-/// Times that a run plans again because others have changed what it builds on.
+/// Plans in a row that others may overtake without leaving less to convert. Where they leave less, planning again has an
+/// end.
 const MOST_PLANS: usize = 20;
 
 /// Of all memory, what the keys of rows that there are already may take.
@@ -210,9 +211,12 @@ pub async fn run(options: &Options, progress: &Arc<Progress>) -> Result<Report> 
         vouched = vouched_for(opened.as_ref()).await?;
     }
     let mut unread = Unread::default();
-    for plans in 1.. {
+    let (mut least, mut plans) = (usize::MAX, 0);
+    loop {
         let base = Base::read(options, opened.as_ref(), vouched, &sources.window).await?;
         let plan = sources.plan(options, &base, &unread, &mut report);
+        plans = if plan.items().len() < least { 1 } else { plans + 1 };
+        least = least.min(plan.items().len());
         describe(&sources.listings, &plan, &mut report);
         progress.start(&sources.listings, &plan);
         report.version = opened.as_ref().map(Lake::version);
@@ -286,8 +290,8 @@ impl Base {
     }
 }
 
-/// Objects that could not be read, in all plans of a run: they are not tried again within it.
-#[derive(Default)]
+/// Objects that could not be read and were counted as such: they are not tried again by later plans of the run.
+#[derive(Clone, Default)]
 struct Unread {
     urls: HashSet<String>,
     /// The earliest path day of them, by source.
@@ -404,9 +408,12 @@ impl Sources {
         let plan = plan(&self.listings, &bounds, |item| {
             let (url, this) = self.object(options, item);
             let state = base.known.state(&url, this.size, &this.version, &base.settings.filters);
+            if unread.urls.contains(&url) {
+                return false;
+            }
             whole += u64::from(state == State::Whole);
             partly += u64::from(matches!(state, State::Partly(_)));
-            state != State::Whole && !unread.urls.contains(&url)
+            state != State::Whole
         });
         if partly > 0 {
             tracing::info!(

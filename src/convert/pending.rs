@@ -115,14 +115,15 @@ impl<'a> Pending<'a> {
             change.entries.extend(task.entries.iter().cloned());
             change.rejected.extend(task.rejected_files.iter().cloned());
             change.replayed.extend(task.replayed.iter().cloned());
-            unread.add(task);
         }
         // A run that finds nothing new commits nothing, however far its sources have come.
         if is_last && (!change.is_empty() || report.commits > 0) {
-            change.sources = self.sources.converted_up_to(&self.base.vouched, unread);
+            let mut unread = unread.clone();
+            self.tasks.iter().for_each(|task| unread.add(task));
+            change.sources = self.sources.converted_up_to(&self.base.vouched, &unread);
         }
         if change.is_empty() {
-            self.absorb(report);
+            self.absorb(report, unread);
             return Ok(Committed::Yes(lake));
         }
         let rows = change.adds.iter().map(|file| file.rows).sum();
@@ -153,7 +154,7 @@ impl<'a> Pending<'a> {
                     if let Some(lookup) = &self.shared.lookup {
                         lookup.committed(&change.adds);
                     }
-                    self.absorb(report);
+                    self.absorb(report, unread);
                     return Ok(Committed::Yes(lake));
                 }
                 Outcome::Conflict { version } => {
@@ -203,10 +204,11 @@ impl<'a> Pending<'a> {
         Ok(false)
     }
 
-    /// Counts what was committed.
-    fn absorb(&mut self, report: &mut Report) {
+    /// Counts what was committed. What was not is tried again, and what could not be read of it too.
+    fn absorb(&mut self, report: &mut Report, unread: &mut Unread) {
         self.bytes = 0;
         for task in self.tasks.drain(..) {
+            unread.add(&task);
             let objects = &mut report.objects;
             objects.converted += task.converted;
             objects.empty += task.empty;

@@ -46,7 +46,7 @@ pub async fn run(options: &Options, progress: &Arc<Progress>) -> Result<Report> 
         started: options.now.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
         ..Report::default()
     };
-    let none = || Error::usage(format!("there is no lake at {}", options.lake.url));
+    let none = || Error::failed(format!("there is no lake at {}", options.lake.url));
     let mut lake = Lake::open(&options.lake).await?.ok_or_else(none)?;
     for plans in 1.. {
         match replay(options, lake, progress, &mut report).await? {
@@ -175,10 +175,9 @@ async fn settle(
 ) -> Result<()> {
     let again = std::mem::take(&mut task.rejected_again);
     let of_items = std::mem::take(&mut task.entries);
-    if again.len() >= items
-        && task.files.is_empty()
-        && task.records.rejected + task.rejected_objects >= items as u64
-    {
+    let records = &task.records;
+    // A copy of what is there already is accepted too.
+    if again.len() >= items && records.rows + records.duplicates + records.filtered == 0 {
         return Ok(());
     }
     let mut touched: Vec<[u8; 16]> = Vec::new();

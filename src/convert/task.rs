@@ -8,6 +8,7 @@
 //! A task touches nothing shared. Its report is a plain value; what it has put becomes visible only when the driver
 //! commits it.
 
+use std::ops::Range;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::known::Partly;
+use super::known::{Filters, Partly};
 use super::report::{Note, Records};
 use super::turns::{Turn, Turns};
 use super::workers::Workers;
@@ -35,12 +36,16 @@ use crate::lake::ledger::{Entry, Verdict};
 use crate::lake::lookup::{Arrival, Lookup};
 use crate::lake::rejected::{self, Rejected};
 use crate::lake::write::{self, encode};
-use crate::source::fetch::{Failure, fetch};
+use crate::source::fetch::{Failure, Wanted, fetch_all};
 use crate::source::list::Object;
 use crate::store::Location;
 
 /// GETs of one task at once: at 30 ms a request that is 500 objects a second, more than a core converts.
 const FETCHES: usize = 16;
+
+/// Local files read together, and the bytes of them: large ones take longer to read than a change of threads does.
+const FILES_AT_ONCE: usize = 16;
+const BYTES_AT_ONCE: u64 = 1 << 20;
 
 /// Rejected input is put when this much of it has come together.
 const REJECTED_BYTES: usize = 8 << 20;
@@ -201,19 +206,14 @@ pub async fn run(
     workers: &Workers,
 ) -> Result<TaskReport> {
     let settings = &spec.settings;
-    let most = settings.in_flight_kib;
+    let sources = &shared.sources;
     // Each task has its own: one that waits for its turn must not keep others from reading.
-    let in_flight = Arc::new(Semaphore::new(most as usize));
-    let objects = stream::iter(spec.objects.iter().enumerate())
-        .map(|(at, object)| {
-            let permits = u32::try_from(object.size / 1024 + 1).unwrap_or(most).min(most);
-            let (in_flight, sources) = (Arc::clone(&in_flight), &shared.sources);
-            async move {
-                let permit = in_flight.acquire_many_owned(permits).await.ok();
-                (at, fetch_one(object, sources, settings.max_object_bytes).await, permit)
-            }
-        })
-        .buffered(FETCHES);
+    let in_flight = &Arc::new(Semaphore::new(settings.in_flight_kib as usize));
+    let at_once = if sources.iter().all(Location::is_local) { FILES_AT_ONCE } else { 1 };
+    let objects = stream::iter(together(&spec.objects, at_once))
+        .map(|objects| fetch_some(&spec.objects, objects, sources, settings, in_flight))
+        .buffered(FETCHES.div_ceil(at_once).max(2))
+        .flat_map(stream::iter);
     run_over(Arc::clone(&spec), objects, turn, Arc::clone(&shared), workers).await
 }
 
@@ -281,18 +281,67 @@ async fn run_over(
     worked
 }
 
-async fn fetch_one(
-    object: &TaskObject,
+/// The objects that are read together, at most so many.
+fn together(objects: &[TaskObject], most: usize) -> Vec<Range<usize>> {
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    let mut bytes = 0;
+    for (at, object) in objects.iter().enumerate() {
+        bytes += object.size;
+        match ranges.last_mut() {
+            Some(range) if range.len() < most && bytes <= BYTES_AT_ONCE => range.end = at + 1,
+            _ => {
+                ranges.push(at..at + 1);
+                bytes = object.size;
+            }
+        }
+    }
+    ranges
+}
+
+/// Reads some of a task's objects together, within the permits that there are.
+async fn fetch_some(
+    of: &[TaskObject],
+    objects: Range<usize>,
     sources: &[Location],
-    limit_bytes: u64,
-) -> std::result::Result<Bytes, Failure> {
+    settings: &Settings,
+    in_flight: &Arc<Semaphore>,
+) -> Vec<Fetched> {
+    let (limit_bytes, most) = (settings.max_object_bytes, settings.in_flight_kib);
+    let objects: Vec<(usize, &TaskObject)> = objects.clone().zip(&of[objects]).collect();
+    let permits = |object: &TaskObject| u32::try_from(object.size / 1024 + 1).unwrap_or(most);
+    let all = objects.iter().fold(0, |all: u32, (_, object)| all.saturating_add(permits(object))).min(most);
+    let mut all = Arc::clone(in_flight).acquire_many_owned(all).await.ok();
+    let mut wanted = Vec::with_capacity(objects.len());
+    let mut fetched: Vec<Option<Fetched>> = Vec::with_capacity(objects.len());
+    for &(at, object) in &objects {
+        let permit = all.as_mut().and_then(|all| {
+            let share = (permits(object) as usize).min(all.num_permits());
+            all.split(share)
+        });
+        match find(object, sources) {
+            Ok(found) => {
+                wanted.push((at, permit, found));
+                fetched.push(None);
+            }
+            Err(failure) => fetched.push(Some((at, Err(failure), permit))),
+        }
+    }
+    let (about, wanted): (Vec<_>, Vec<_>) =
+        wanted.into_iter().map(|(at, permit, wanted)| ((at, permit), wanted)).unzip();
+    let read = fetch_all(&wanted, limit_bytes).await;
+    let mut read = about.into_iter().zip(read).map(|((at, permit), read)| (at, read, permit));
+    fetched.into_iter().filter_map(|fetched| fetched.or_else(|| read.next())).collect()
+}
+
+/// Where an object is, and what was listed.
+fn find<'a>(object: &TaskObject, sources: &'a [Location]) -> std::result::Result<Wanted<'a>, Failure> {
     let path = object_store::path::Path::parse(&object.path)
         .context(|| format!("reading {}", object.url))
         .map_err(Failure::Other)?;
     let listed =
         Object { folder: 0, name: "".into(), size: object.size, version: object.version.as_str().into() };
     match sources.get(object.source as usize) {
-        Some(source) => fetch(source, &path, &listed, limit_bytes).await,
+        Some(location) => Ok(Wanted { location, path, object: listed }),
         None => Err(Failure::Other(Error::failed("the task names a source that the run does not have"))),
     }
 }
@@ -312,8 +361,9 @@ struct Worker<'a> {
     out: mpsc::Sender<Output>,
     place: Place<'a>,
     chunk: &'a mut Chunk,
-    /// The entries of the objects in the chunk, by their number in it, and what runs before have made of these.
-    in_chunk: Vec<(usize, Option<&'a Partly>)>,
+    /// The entries of the objects in the chunk, by their number in it, and what runs before have made of these; none for
+    /// one that could not be read.
+    in_chunk: Vec<Option<(usize, Option<&'a Partly>)>>,
     files: usize,
     rejected: Vec<Rejected>,
     rejected_bytes: usize,
@@ -347,9 +397,7 @@ impl<'a> Worker<'a> {
                         Failure::Other(error) => error.chain(),
                         other => other.to_string(),
                     };
-                    tracing::info!(object = %object.url, %reason, "not read");
-                    let note = Note { object: object.url.clone(), record: None, byte: None, reason };
-                    self.report.unread.push(Unread { source: object.source, day: object.day, note });
+                    self.unread(object, reason);
                 }
             }
             drop(permit);
@@ -358,6 +406,12 @@ impl<'a> Worker<'a> {
         self.flush(true)?;
         self.flush_rejected()?;
         Ok(self.report)
+    }
+
+    fn unread(&mut self, object: &TaskObject, reason: String) {
+        tracing::info!(object = %object.url, %reason, "not read");
+        let note = Note { object: object.url.clone(), record: None, byte: None, reason };
+        self.report.unread.push(Unread { source: object.source, day: object.day, note });
     }
 
     fn object(&mut self, object: &'a TaskObject, data: &[u8]) -> Result<()> {
@@ -373,27 +427,32 @@ impl<'a> Worker<'a> {
             records_before: object.part.as_ref().map_or(0, |part| part.record - 1),
         };
         let limit = usize::try_from(settings.max_object_bytes).unwrap_or(usize::MAX);
-        // What the key says was decided when listing; only what it does not say is decided here.
         let filters = &settings.filters;
-        let mut unwanted = 0;
+        let before = object.before.as_ref().map_or(&[][..], |before| &before.filters);
+        let (mut unwanted, mut earlier) = (0, 0);
         let keep = |row: &Candidate<'_>| {
-            let account = object.account.is_some()
-                || filters.accounts.is_empty()
-                || row.account.is_some_and(|account| filters.accounts.contains(account));
-            let region = object.region.is_some()
-                || filters.regions.is_empty()
-                || row.region.is_some_and(|region| filters.regions.contains(region));
-            let time = row.time.is_none_or(|time| {
-                filters.since.is_none_or(|since| time >= since)
-                    && filters.until.is_none_or(|until| time < until)
-            });
-            let wanted = account && region && time;
-            unwanted += u64::from(!wanted);
+            let wanted_by =
+                |filters: &Filters| filters.want(row, object.account.is_some(), object.region.is_some());
+            let wanted = wanted_by(filters);
             let day = row.time.map(day).or(source.day);
-            let expired = settings.expired_before.zip(day).is_some_and(|(first, day)| day < first);
-            wanted && !expired
+            if settings.expired_before.zip(day).is_some_and(|(first, day)| day < first) {
+                unwanted += u64::from(!wanted);
+                return false;
+            }
+            // What a run before has wanted it has converted.
+            let is_earlier = before.iter().any(wanted_by);
+            earlier += u64::from(is_earlier);
+            unwanted += u64::from(!wanted && !is_earlier);
+            wanted && !is_earlier
         };
         let outcome = self.chunk.object(data, &source, limit, &mut { keep });
+        let as_a_whole = outcome.rejects.iter().find(|reject| reject.record.is_none());
+        if let (Some(reject), Some(_)) = (as_a_whole, &object.before) {
+            // It was readable when it was converted in part, under another limit: what the ledger says of it stays.
+            self.unread(object, reject.reason.clone());
+            self.in_chunk.push(None);
+            return Ok(());
+        }
         let report = &mut self.report;
         report.read_bytes += data.len() as u64;
         report.inflated_bytes += outcome.inflated_bytes;
@@ -419,7 +478,6 @@ impl<'a> Worker<'a> {
             if unwanted > 0 { Verdict::Partly } else { Verdict::Converted }
         };
         let filter = if unwanted > 0 {
-            let before = object.before.as_ref().map_or(&[][..], |before| &before.filters);
             let filters = serde_json::to_string(&filters.beside(before));
             Some(filters.context(|| "writing filters".into())?)
         } else {
@@ -428,9 +486,10 @@ impl<'a> Worker<'a> {
         let trailer = trailer(data);
         report.records.found += outcome.records;
         report.records.rows += outcome.rows;
-        report.records.filtered += outcome.filtered;
+        report.records.duplicates += earlier;
+        report.records.filtered += outcome.filtered - earlier;
         report.records.rejected += outcome.rejected;
-        self.in_chunk.push((report.entries.len(), object.before.as_ref()));
+        self.in_chunk.push(Some((report.entries.len(), object.before.as_ref())));
         report.entries.push(Entry {
             url: object.url.clone(),
             size: object.size,
@@ -443,8 +502,8 @@ impl<'a> Worker<'a> {
             verdict,
             records: outcome.records,
             rows: outcome.rows,
-            duplicates: 0,
-            filtered: outcome.filtered,
+            duplicates: earlier,
+            filtered: outcome.filtered - earlier,
             conflicts: 0,
             rejected: outcome.rejected,
             gzip_crc32: trailer.map(|(crc32, _)| crc32),
@@ -460,6 +519,10 @@ impl<'a> Worker<'a> {
             tracing::info!(object = %object.url, record, byte, reason = %reject.reason, "rejected");
             let note = Note { object: object.url.clone(), record, byte, reason: reject.reason.clone() };
             keep_note(&mut self.report.rejected, note, &mut self.report.notes_omitted);
+            if object.before.is_some() {
+                // The run before has kept it.
+                continue;
+            }
             self.rejected_bytes += reject.data.len() + object.url.len() + reject.reason.len();
             self.rejected.push(Rejected {
                 object: object.url.clone(),
@@ -491,13 +554,7 @@ impl<'a> Worker<'a> {
                 if let Some(turn) = &place.turn {
                     turn.wait();
                 }
-                for group in &mut groups {
-                    let (keys, span) = copies::keys(group)?;
-                    let looking = copies::leave_out(lookup, group, &keys, &span, tally);
-                    let fewer = place.runtime.block_on(looking)?;
-                    let (keys, span) = if fewer { copies::keys(group)? } else { (keys, span) };
-                    arrivals.push((group.rows() > 0).then(|| lookup.announce(span, keys)));
-                }
+                arrivals = place.runtime.block_on(copies::leave_out(lookup, &mut groups, tally))?;
             }
             if is_last {
                 place.turn = None;
@@ -529,17 +586,19 @@ impl<'a> Worker<'a> {
             Ok(())
         };
         let tally = self.chunk.finish(grouping, settings.dedupe, write).map_err(|Failed(error)| error)?;
-        for (at, (entry, before)) in self.in_chunk.drain(..).enumerate() {
+        for (at, of_object) in self.in_chunk.drain(..).enumerate() {
+            let Some((entry, before)) = of_object else { continue };
             let entry = &mut self.report.entries[entry];
             let (duplicates, conflicts) = (tally.duplicates[at], tally.conflicts[at]);
             let records = &mut self.report.records;
             records.rows -= duplicates;
             records.duplicates += duplicates;
             self.report.conflicts += conflicts;
-            // Rows that an earlier run made of this object are found as copies; in the ledger they are its rows.
-            let earlier = before.map_or(0, |before| before.rows).min(duplicates);
+            // Rows that an earlier run made of this object are copies for this one; in the ledger they are its rows.
+            let copies = entry.duplicates + duplicates;
+            let earlier = before.map_or(0, |before| before.rows).min(copies);
             entry.rows = entry.rows - duplicates + earlier;
-            entry.duplicates = duplicates - earlier;
+            entry.duplicates = copies - earlier;
             entry.conflicts = conflicts + before.map_or(0, |before| before.conflicts);
         }
         Ok(())
@@ -569,12 +628,13 @@ impl write::Rows for Sorted<'_> {
         self.0.rows()
     }
 
-    fn is_without_values(&self, column: usize) -> bool {
-        self.0.is_without_values(column)
-    }
-
     fn slice(&self, start: usize, most: usize) -> Result<RecordBatch> {
         self.0.batch(start, most).context(|| "sorting rows".into())
+    }
+
+    fn ordered(&self) -> Option<write::Ordered<'_>> {
+        let (columns, rows) = self.0.ordered();
+        Some(write::Ordered { columns, rows })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Objects in, sorted record batches out: the whole of `event` behind one type.
+//! Objects in, sorted columns out: the whole of `event` behind one type.
 
 use std::ops::Range;
 
@@ -79,7 +79,7 @@ pub struct Outcome {
     pub sha256: Option<[u8; 32]>,
 }
 
-/// A bounded number of objects on their way to record batches.
+/// A bounded number of objects on their way to columns.
 ///
 /// The text of all of them lies in one buffer whose size is set once; [`Chunk::has_room`] says when it is time to
 /// [`Chunk::finish`]. An object larger than the buffer is taken all the same when the chunk is empty.
@@ -145,7 +145,8 @@ impl Chunk {
         }
         let is_utf8 = simdutf8::basic::from_utf8(&self.arena[base..]).is_ok();
         let sha256 = self.hash_texts.then(|| Sha256::digest(&self.arena[base..]).into());
-        let provenance = Provenance::new(&mut self.rows, source.url, source.account, source.region);
+        let provenance =
+            Provenance::new(&mut self.rows, &self.arena, source.url, source.account, source.region);
         let mut flattening = Flattening {
             base,
             object: number,

@@ -12,11 +12,14 @@ use super::batch::{Place, Resource, Rows};
 use super::derive::{Provenance, derive};
 use super::overflow::Overflow;
 use super::scan::{Scanner, StringSpan, SyntaxError, unescape};
+use super::sort::id_key;
 use super::time;
 use super::tree::{Member, Node, TREE};
+use crate::intern::same;
 use crate::schema::{COLUMNS, Form, RESOURCE_FIELDS, known};
 
 const EVENT_SOURCE: usize = known("event_source");
+const EVENT_ID: usize = known("event_id");
 const UNMAPPED: usize = known("unmapped");
 const ROW_SHAPE: usize = known("row_shape");
 const ROW_SOURCE_RECORD: usize = known("row_source_record");
@@ -150,7 +153,7 @@ impl Flattener {
             .filter(|(_, text)| !text.is_empty())
             .all(|(column, text)| match store(rows, text) {
                 Some(view) => {
-                    rows.set_view(column, view);
+                    rows.set_view(column, arena, view);
                     true
                 }
                 None => false,
@@ -159,7 +162,13 @@ impl Flattener {
             rows.cancel_row();
             return Err(Refusal::NotAnEvent { end, reason: "too large to be held".into() });
         }
-        rows.end_row();
+        // Worked out here, where the text is at hand.
+        let id = match rows.text(arena, EVENT_ID, row) {
+            Some(id) => id_key(id.bytes()),
+            // Records of version 1.0 have no id: equal content is all that can make them copies.
+            None => 0,
+        };
+        rows.end_row(id);
         Ok(end)
     }
 
@@ -322,17 +331,34 @@ impl Flattener {
             if mode == Mode::Copy {
                 return self.object(child, arena, scanner, mode, rows);
             }
+            if mode == Mode::Plain
+                && let Some(end) = rows.repeat_object(child, arena, start)
+            {
+                scanner.at = end;
+                return Ok(());
+            }
+            let before = (self.overflow.len(), self.shape.len());
             self.overflow.enter(key);
             self.object(child, arena, scanner, mode, rows)?;
             self.overflow.leave();
+            if let (Mode::Plain, Some(columns)) = (mode, &nodes[child].texts)
+                && before == (self.overflow.len(), self.shape.len())
+            {
+                rows.remember_object(child, start, scanner.at, columns);
+            }
             return Ok(());
         };
         let fits = match COLUMNS[column].form {
             Form::Text if next == Some(b'"') => {
+                if let Some(end) = rows.repeat(column, arena, start) {
+                    scanner.at = end;
+                    return Ok(());
+                }
                 let string = scanner.string()?;
                 match text_view(arena, &string, rows) {
                     Some(view) => {
-                        rows.set_view(column, view);
+                        rows.set_view(column, arena, view);
+                        rows.remember(column, start, scanner.at);
                         true
                     }
                     None => false,
@@ -347,14 +373,29 @@ impl Flattener {
                 matches!(parsed, Some(time::Parsed::Canonical(_)))
             }
             Form::Bool if matches!(next, Some(b't' | b'f')) => {
-                scanner.skip_value()?;
+                if !scanner.take(b"true") && !scanner.take(b"false") {
+                    scanner.skip_value()?;
+                }
                 rows.set_bool(column, next == Some(b't'));
                 true
             }
             Form::Json => {
+                let ends_itself = matches!(next, Some(b'{' | b'[' | b'"'));
+                if ends_itself
+                    && child.is_none()
+                    && let Some(end) = rows.repeat(column, arena, start)
+                {
+                    scanner.at = end;
+                    return Ok(());
+                }
                 let value = scanner.skip_value()?;
                 match view_of(arena, value.start, value.end) {
-                    Some(view) => rows.set_view(column, view),
+                    Some(view) => {
+                        rows.set_view(column, arena, view);
+                        if ends_itself {
+                            rows.remember(column, value.start, value.end);
+                        }
+                    }
                     None => {
                         self.misfit(key, &arena[value], mode);
                         return Ok(());
@@ -443,12 +484,23 @@ impl Flattener {
             } else {
                 name
             };
-            let member = RESOURCE_FIELDS.iter().position(|(field, _)| field.as_bytes() == name);
+            let member = RESOURCE_FIELDS.iter().position(|(field, _)| same(field.as_bytes(), name));
             match member {
                 Some(member) if scanner.peek() == Some(b'"') => {
-                    let view = text_view(arena, &scanner.string()?, rows);
-                    exact &= view.is_some() && resource[member].is_none();
-                    resource[member] = view.or(resource[member]);
+                    exact &= resource[member] == 0;
+                    let start = scanner.at;
+                    if let Some((number, end)) = rows.repeat_resource_text(member, arena, start) {
+                        resource[member] = number;
+                        scanner.at = end;
+                        continue;
+                    }
+                    match text_view(arena, &scanner.string()?, rows) {
+                        Some(view) => {
+                            let json = (start, scanner.at);
+                            resource[member] = rows.resource_text(member, arena, view, json);
+                        }
+                        None => exact = false,
+                    }
                 }
                 _ => {
                     scanner.skip_value()?;

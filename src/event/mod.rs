@@ -1,7 +1,7 @@
 //! Bytes to rows and back. Pure: no I/O, no async, no clock.
 //!
 //! ```text
-//! object ─inflate─▶ text ─decode─▶ records ─flatten─▶ rows ─batch─▶ sorted record batches ─rebuild─▶ records
+//! object ─inflate─▶ text ─decode─▶ records ─flatten─▶ rows ─batch─▶ sorted columns ─rebuild─▶ records
 //! ```
 
 /// Walking JSON text.
@@ -37,5 +37,5 @@ pub mod rebuild;
 /// The order of rows, and copies.
 pub mod sort;
 
-/// Objects in, sorted record batches out.
+/// Objects in, sorted columns out.
 pub mod chunk;

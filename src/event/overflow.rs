@@ -17,6 +17,11 @@ impl Overflow {
         self.open = 0;
     }
 
+    /// Bytes written so far.
+    pub(super) fn len(&self) -> usize {
+        self.text.len()
+    }
+
     /// What is added from here on belongs to the object at `key`.
     pub(super) fn enter(&mut self, key: &'static str) {
         self.path.push(key);

@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use crate::intern::same;
+
 /// Where and why text is not JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SyntaxError {
@@ -47,7 +49,7 @@ impl<'a> Scanner<'a> {
 
     /// Moves over `text` if that is what comes next.
     pub fn take(&mut self, text: &[u8]) -> bool {
-        let next = self.text.get(self.at..).is_some_and(|rest| rest.starts_with(text));
+        let next = self.text.get(self.at..self.at + text.len()).is_some_and(|next| same(next, text));
         if next {
             self.at += text.len();
         }

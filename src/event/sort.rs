@@ -16,7 +16,7 @@ use arrow::datatypes::UInt32Type;
 use arrow::error::ArrowError;
 use sha2::{Digest, Sha256};
 
-use super::batch::Rows;
+use super::batch::{Rows, without_dictionaries};
 use super::scan::Scanner;
 use super::time;
 use crate::schema::{arrow_schema, known};
@@ -69,9 +69,10 @@ impl Group<'_> {
         self.rows.len()
     }
 
-    /// Whether the column at this position of the schema's columns has no value in any row of the chunk.
-    pub fn is_without_values(&self, column: usize) -> bool {
-        self.columns.get(column).is_none_or(Option::is_none)
+    /// The chunk's columns, and the positions in them of the rows, in order. Texts are dictionaries where few are
+    /// distinct; `None` is a column without a value.
+    pub fn ordered(&self) -> (&[Option<ArrayRef>], &[u32]) {
+        (self.columns, self.rows.values())
     }
 
     /// The rows from `start` on, at most `most` of them, with the columns of the schema.
@@ -98,7 +99,7 @@ impl Group<'_> {
     /// As [`Group::batch`].
     pub fn column(&self, column: usize) -> Result<ArrayRef, ArrowError> {
         match self.columns.get(column) {
-            Some(Some(array)) => take(array, &self.rows, None),
+            Some(Some(array)) => without_dictionaries(take(array, &self.rows, None)?),
             _ => Ok(new_null_array(arrow_schema().field(column).data_type(), self.rows())),
         }
     }
@@ -125,7 +126,7 @@ impl Group<'_> {
         let mut nulls: Vec<ArrayRef> = Vec::new();
         let schema = arrow_schema();
         let arrays = self.columns.iter().zip(schema.fields()).map(|(array, field)| match array {
-            Some(array) => take(array, indices, None),
+            Some(array) => without_dictionaries(take(array, indices, None)?),
             None => Ok(match nulls.iter().find(|nulls| nulls.data_type() == field.data_type()) {
                 Some(known) => known.clone(),
                 None => {
@@ -375,12 +376,7 @@ fn keys(
                 number
             }
         };
-        let id = match rows.text(arena, EVENT_ID, row) {
-            Some(id) => id_key(id.bytes()),
-            // Records of version 1.0 have no id: equal content is all that can make them copies.
-            None => 0,
-        };
-        keys.push(Key { place: number, time, id, row: row as u32 });
+        keys.push(Key { place: number, time, id: rows.id(row), row: row as u32 });
     }
     let mut places: Vec<(Place, u32)> = numbers.into_iter().collect();
     // What rows are grouped by comes first, so that a group's rows are neighbours.
@@ -407,26 +403,32 @@ fn keys(
 }
 
 /// A number that orders event ids: a UUID's own value, so that rows of one second are in the order of their ids.
-fn id_key(id: &[u8]) -> u128 {
-    if id.len() != 36 {
+pub(super) fn id_key(id: &[u8]) -> u128 {
+    const NO_DIGIT: u8 = 0x80;
+    static DIGITS: [u8; 256] = {
+        let mut digits = [NO_DIGIT; 256];
+        let mut digit = 0;
+        while digit < 16 {
+            digits[b"0123456789abcdef"[digit as usize] as usize] = digit;
+            digit += 1;
+        }
+        digits
+    };
+    if id.len() != 36 || [8, 13, 18, 23].iter().any(|&at| id[at] != b'-') {
         return hash(id);
     }
     let mut value = 0u128;
-    for (at, &byte) in id.iter().enumerate() {
-        if matches!(at, 8 | 13 | 18 | 23) {
-            if byte != b'-' {
-                return hash(id);
-            }
-            continue;
+    let mut seen = 0;
+    for part in [0..8, 9..13, 14..18, 19..23, 24..36] {
+        let mut digits = 0u64;
+        for &byte in &id[part.clone()] {
+            let digit = DIGITS[usize::from(byte)];
+            seen |= digit;
+            digits = digits << 4 | u64::from(digit);
         }
-        let digit = match byte {
-            b'0'..=b'9' => byte - b'0',
-            b'a'..=b'f' => byte - b'a' + 10,
-            _ => return hash(id),
-        };
-        value = value << 4 | u128::from(digit);
+        value = value << (4 * part.len()) | u128::from(digits);
     }
-    value
+    if seen & NO_DIGIT == 0 { value } else { hash(id) }
 }
 
 fn hash(bytes: &[u8]) -> u128 {

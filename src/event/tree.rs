@@ -2,13 +2,15 @@
 
 use std::sync::LazyLock;
 
-use crate::schema::{ALIASES, COLUMNS, Origin};
+use crate::schema::{ALIASES, COLUMNS, Form, Origin};
 
 /// A known object of the record.
 pub(super) struct Node {
     /// Its path, steps joined by `.`; empty for the record itself.
     pub path: String,
     pub members: Vec<Member>,
+    /// The columns of all that is in the object, at any depth, where they are texts.
+    pub texts: Option<Vec<usize>>,
     /// Other spellings: the key, and the member it stands for.
     pub aliases: Vec<(&'static str, usize)>,
     /// The members by [`bucket`] of their key.
@@ -25,7 +27,8 @@ fn bucket(key: &[u8]) -> usize {
 
 impl Node {
     fn new(path: String) -> Self {
-        Node { path, members: Vec::new(), aliases: Vec::new(), buckets: [const { Vec::new() }; BUCKETS] }
+        let buckets = [const { Vec::new() }; BUCKETS];
+        Node { path, members: Vec::new(), texts: None, aliases: Vec::new(), buckets }
     }
 
     /// The member a key stands for, and whether it is another spelling.
@@ -74,8 +77,28 @@ pub(super) static TREE: LazyLock<Vec<Node>> = LazyLock::new(|| {
             }
         }
     }
+    // Children come after their parents.
+    for node in (0..nodes.len()).rev() {
+        nodes[node].texts = texts(&nodes, node);
+    }
     nodes
 });
+
+fn texts(nodes: &[Node], node: usize) -> Option<Vec<usize>> {
+    let mut columns = Vec::new();
+    for member in &nodes[node].members {
+        if let Some(column) = member.column {
+            if !matches!(COLUMNS[column].form, Form::Text | Form::Json) {
+                return None;
+            }
+            columns.push(column);
+        }
+        if let Some(child) = member.node {
+            columns.extend(nodes[child].texts.as_ref()?);
+        }
+    }
+    Some(columns)
+}
 
 fn member_of(node: &mut Node, key: &'static str) -> usize {
     if let Some(known) = node.members.iter().position(|member| member.key == key) {

@@ -141,7 +141,7 @@ pub async fn commit(lake: &Lake, change: &Change, about: &About) -> Result<Outco
         put_new(lake.location(), &layout::ledger_file(&name), ledger.into()).await?;
         transactions.push(vouched::ledger(&name, version));
     }
-    transactions.extend(change.replayed.iter().map(|name| vouched::replayed(name)));
+    transactions.extend(change.replayed.iter().map(|name| vouched::replayed(name, about.time)));
     transactions.extend(change.rejected.iter().map(|name| vouched::rejected(name, version)));
     transactions.extend(change.sources.iter().map(|(name, day)| vouched::source(name, *day)));
     let mut parameters = json!(about.counts);

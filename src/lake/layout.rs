@@ -195,6 +195,24 @@ pub fn data_file(partition: &[(String, Option<String>)], task_hash: &[u8], index
     format!("{}/part-{}-{index:05}.parquet", folder(partition), hex(task_hash))
 }
 
+/// Whether a path below the lake's root is of the form that [`data_file`] gives, in a table partitioned by these columns.
+pub fn is_data_file(path: &str, columns: &[String]) -> bool {
+    let Some((folder, name)) = path.rsplit_once('/') else { return false };
+    let steps: Vec<&str> = folder.split('/').collect();
+    let is_step = |(step, column): (&&str, &String)| {
+        step.strip_prefix(column.as_str()).is_some_and(|value| value.starts_with('='))
+    };
+    let number = || name.strip_prefix("part-")?.strip_suffix(".parquet")?.split_once('-');
+    steps.len() == columns.len()
+        && steps.iter().zip(columns).all(is_step)
+        && number().is_some_and(|(hash, index)| {
+            hash.len() == 32
+                && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
+                && index.len() >= 5
+                && index.bytes().all(|byte| byte.is_ascii_digit())
+        })
+}
+
 /// The path of a file of rejected input below the lake's root.
 pub fn rejected_file(name: &str) -> String {
     format!("{OWN_FOLDER}/rejected/{name}.ndjson.zst")

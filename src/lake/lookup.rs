@@ -4,7 +4,7 @@
 //! look: whoever asks compares the rows. Files are passed over by what the log says of them: copies of an event have
 //! the same time, hence the same `event_date` and a file whose times span it.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -98,6 +98,17 @@ impl Keys {
         }
     }
 
+    /// The same without the rows at these positions; those behind them move up.
+    pub fn without(&self, positions: &BTreeSet<u32>) -> Keys {
+        let positions: Vec<u32> = positions.iter().copied().collect();
+        let pairs = self.hashes.iter().zip(&self.positions);
+        let left = pairs.filter_map(|(&hash, &position)| {
+            let before = positions.binary_search(&position).err()?;
+            Some((hash, position - before as u32))
+        });
+        left.unzip::<u64, u32, Vec<u64>, Vec<u32>>().into()
+    }
+
     fn bytes(&self) -> usize {
         self.hashes.len() * 12
     }
@@ -162,6 +173,7 @@ impl Span {
 /// A data file that may have copies.
 #[derive(Debug)]
 pub struct Holder {
+    number: u64,
     span: Span,
     keys: Mutex<Option<Arc<Keys>>>,
     file: watch::Receiver<Option<DataFile>>,
@@ -198,6 +210,7 @@ pub struct Lookup {
 
 #[derive(Debug, Default)]
 struct Files {
+    count: u64,
     by_date: HashMap<Option<String>, Vec<Arc<Holder>>>,
     timeless: Vec<Arc<Holder>>,
     /// The files of the table.
@@ -207,13 +220,25 @@ struct Files {
 }
 
 impl Files {
-    fn add(&mut self, holder: &Arc<Holder>) {
+    fn add(&mut self, span: Span, file: watch::Receiver<Option<DataFile>>) -> Arc<Holder> {
+        let holder = Arc::new(Holder { number: self.count, span, keys: Mutex::default(), file });
+        self.count += 1;
         if holder.span.times.is_some() {
-            self.by_date.entry(holder.span.date.clone()).or_default().push(Arc::clone(holder));
+            self.by_date.entry(holder.span.date.clone()).or_default().push(Arc::clone(&holder));
         }
         if holder.span.timeless {
-            self.timeless.push(Arc::clone(holder));
+            self.timeless.push(Arc::clone(&holder));
         }
+        holder
+    }
+
+    /// Of the files with these numbers, those that may have copies of rows of this span.
+    fn meeting(&self, span: &Span, numbers: Range<u64>) -> impl Iterator<Item = &Arc<Holder>> {
+        let dated = self.by_date.get(&span.date).into_iter().flatten();
+        let is_dated = |holder: &Holder| holder.span.times.is_some() && holder.span.date == span.date;
+        let timeless = self.timeless.iter().filter(move |holder| span.timeless && !is_dated(holder));
+        let meets = move |holder: &&Arc<Holder>| numbers.contains(&holder.number) && holder.span.meets(span);
+        dated.chain(timeless).filter(meets)
     }
 }
 
@@ -247,20 +272,30 @@ impl Lookup {
                 continue;
             }
             let (_, there) = watch::channel(Some(DataFile { stats: String::new(), ..file.clone() }));
-            let holder = Arc::new(Holder { span: span_of(&file), keys: Mutex::default(), file: there });
-            files.add(&holder);
-            added.push(holder);
+            added.push(files.add(span_of(&file), there));
         }
         Ok(added)
     }
 
-    /// Announces a file: its rows are from now on rows that there are already.
-    pub fn announce(&self, span: Span, keys: Keys) -> Arrival {
-        let (sender, file) = watch::channel(None);
-        let holder = Arc::new(Holder { span, keys: Mutex::default(), file });
-        self.keep(&holder, &Arc::new(keys));
-        self.files().add(&holder);
-        Arrival { sender, holder }
+    /// How many files were added or announced so far.
+    pub fn count(&self) -> u64 {
+        self.files().count
+    }
+
+    /// Announces files, given by their spans and keys, if none but the first `seen` files may have copies of their rows:
+    /// these are from now on rows that there are already. `None` where others came first, which are to be looked at.
+    pub fn announce(&self, new: &[(Span, Arc<Keys>)], seen: u64) -> Option<Vec<Arrival>> {
+        let mut files = self.files();
+        if new.iter().any(|(span, _)| files.meeting(span, seen..u64::MAX).next().is_some()) {
+            return None;
+        }
+        let announce = |(span, keys): &(Span, Arc<Keys>)| {
+            let (sender, file) = watch::channel(None);
+            let holder = files.add(span.clone(), file);
+            self.keep(&holder, keys);
+            Arrival { sender, holder }
+        };
+        Some(new.iter().map(announce).collect())
     }
 
     /// Says that an announced file is in the store.
@@ -283,13 +318,9 @@ impl Lookup {
         }
     }
 
-    /// The files that may have copies of rows of this span.
-    pub fn holders(&self, span: &Span) -> Vec<Arc<Holder>> {
-        let files = self.files();
-        let dated = files.by_date.get(&span.date).into_iter().flatten();
-        let is_dated = |holder: &Holder| holder.span.times.is_some() && holder.span.date == span.date;
-        let timeless = files.timeless.iter().filter(|holder| span.timeless && !is_dated(holder));
-        dated.chain(timeless).filter(|holder| holder.span.meets(span)).map(Arc::clone).collect()
+    /// Of the files with these numbers (see [`Lookup::count`]), those that may have copies of rows of this span.
+    pub fn holders(&self, span: &Span, numbers: Range<u64>) -> Vec<Arc<Holder>> {
+        self.files().meeting(span, numbers).map(Arc::clone).collect()
     }
 
     /// Whether rows of two files have a key in common.

@@ -27,5 +27,16 @@ pub mod history;
 /// What counts because a commit says so.
 pub mod vouched;
 
+/// The same rows in fewer files.
+pub mod compact;
 /// Which rows are there already.
 pub mod lookup;
+
+/// Fewer days.
+pub mod expire;
+
+/// What nothing needs any more.
+pub mod vacuum;
+
+/// Several sorted files as one.
+mod merge;

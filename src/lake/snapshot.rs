@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use deltalake_core::DeltaTableError;
 use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties};
 use deltalake_core::kernel::{
@@ -63,6 +63,15 @@ impl Lake {
         };
         let partitioning = check(location, &state)?;
         Ok(Some(Lake { location: location.clone(), partitioning, log, state }))
+    }
+
+    /// Opens the newest version of a lake that was there before.
+    ///
+    /// # Errors
+    /// As [`Lake::open`]; and where it is gone.
+    pub async fn newest(&self) -> Result<Lake> {
+        let gone = || Error::failed(format!("the lake {} has disappeared", self.location.url));
+        Lake::open(&self.location).await?.ok_or_else(gone)
     }
 
     /// Opens the lake, making it first where there is none. Where somebody else makes it at the same moment, theirs is
@@ -176,6 +185,26 @@ impl Lake {
                 stats: file.stats().unwrap_or_default(),
             }
         }))
+    }
+
+    /// Calls `each` with the path of every data file that was removed from the table at `time` or later.
+    ///
+    /// # Errors
+    /// Where the log cannot be read.
+    pub async fn removed_since(&self, time: DateTime<Utc>, mut each: impl FnMut(&str)) -> Result<()> {
+        let reading = || format!("reading the table log of {}", self.location.url);
+        let mut removed = self.state.all_tombstones(self.log.as_ref());
+        while let Some(file) = removed.next().await {
+            let file = file.map_err(cause).context(reading)?;
+            // Of other programs' commits that do not say when, nothing is known: what they removed stays.
+            if file
+                .deletion_timestamp()
+                .is_none_or(|removed| removed >= time.timestamp_millis() || removed == 0)
+            {
+                each(&file.path());
+            }
+        }
+        Ok(())
     }
 
     /// The first day whose events are kept, where earlier ones were expired.

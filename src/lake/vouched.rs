@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! trailhouse/ledger/NAME     the table version whose commit added this ledger file
-//! trailhouse/rejected/NAME   the table version whose commit added this file of rejected input; 0 once it was replayed
+//! trailhouse/rejected/NAME   the table version whose commit added this file of rejected input; once it was replayed, the
+//!                            time of that, in milliseconds since 1970, negative
 //! trailhouse/source/HASH     the newest path day (days since 1970) that a run over this source has converted
 //! ```
 
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::Int64Type;
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use deltalake_core::kernel::Transaction;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStoreExt;
@@ -106,6 +108,15 @@ impl Vouched {
         self.live(REJECTED)
     }
 
+    /// The names of the files of rejected input that was replayed at `time` or later.
+    pub fn replayed_since(&self, time: DateTime<Utc>) -> impl Iterator<Item = &str> {
+        let numbers = self
+            .numbers
+            .iter()
+            .filter(move |(_, number)| **number <= time.timestamp_millis().saturating_neg());
+        numbers.filter_map(|(id, _)| id.strip_prefix(REJECTED))
+    }
+
     /// The newest path day, days since 1970, that was converted of a source; the source is named as in
     /// [`super::commit::Change::sources`].
     pub fn source(&self, name: &str) -> Option<i64> {
@@ -131,8 +142,8 @@ pub(super) fn rejected(name: &str, version: u64) -> Transaction {
 }
 
 /// The action after which a file of rejected input counts no more.
-pub(super) fn replayed(name: &str) -> Transaction {
-    Transaction::new(format!("{REJECTED}{name}"), 0)
+pub(super) fn replayed(name: &str, time: DateTime<Utc>) -> Transaction {
+    Transaction::new(format!("{REJECTED}{name}"), -time.timestamp_millis().max(1))
 }
 
 /// The action that says up to which path day a source was converted.

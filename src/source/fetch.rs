@@ -84,28 +84,67 @@ pub async fn fetch(
     Ok(bytes)
 }
 
-/// Reads a local file in one step on one other thread: small objects spend more time on changing threads than on being
-/// read, and the store takes two.
+/// An object to be read, and where it is.
+#[derive(Debug, Clone)]
+pub struct Wanted<'a> {
+    /// The source it is in.
+    pub location: &'a Location,
+    /// Its path in the source's store.
+    pub path: Path,
+    /// What was listed.
+    pub object: Object,
+}
+
+/// Reads several objects as [`fetch`] does one, local ones in one step: small files spend more time on changing threads
+/// than on being read.
+pub async fn fetch_all(wanted: &[Wanted<'_>], limit_bytes: u64) -> Vec<Result<Bytes, Failure>> {
+    let is_local = |wanted: &Wanted<'_>| wanted.location.is_local() && wanted.object.size <= limit_bytes;
+    if !wanted.iter().all(is_local) {
+        let each =
+            wanted.iter().map(|wanted| fetch(wanted.location, &wanted.path, &wanted.object, limit_bytes));
+        return futures::future::join_all(each).await;
+    }
+    let files: Vec<(String, u64)> =
+        wanted.iter().map(|wanted| (format!("/{}", wanted.path), wanted.object.size)).collect();
+    let read = move || files.iter().map(|(file, size)| read(file, *size)).collect::<Vec<_>>();
+    match tokio::task::spawn_blocking(read).await {
+        Ok(read) => wanted
+            .iter()
+            .zip(read)
+            .map(|(wanted, read)| checked(wanted.location, &wanted.object, read))
+            .collect(),
+        Err(error) => {
+            let message = error.to_string();
+            wanted.iter().map(|_| Err(unreadable(message.clone().into()))).collect()
+        }
+    }
+}
+
 async fn read_file(location: &Location, path: &Path, object: &Object) -> Result<Bytes, Failure> {
-    let file = format!("/{path}");
-    let limit = object.size;
+    let (file, size) = (format!("/{path}"), object.size);
+    let read = tokio::task::spawn_blocking(move || read(&file, size)).await;
+    checked(location, object, read.map_err(|error| unreadable(error.into()))?)
+}
+
+/// What a local file holds, and what the file system says of it.
+fn read(file: &str, limit: u64) -> std::io::Result<(std::fs::Metadata, Vec<u8>)> {
+    let file = std::fs::File::open(file)?;
+    let about = file.metadata()?;
+    // Never more than was planned for, also where the file grows meanwhile.
+    let mut bytes = Vec::with_capacity(usize::try_from(limit).unwrap_or_default().saturating_add(1));
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok((about, bytes))
+}
+
+fn checked(
+    location: &Location,
+    object: &Object,
+    read: std::io::Result<(std::fs::Metadata, Vec<u8>)>,
+) -> Result<Bytes, Failure> {
     location.meter.get.fetch_add(1, Relaxed);
-    let read = move || -> std::io::Result<(std::fs::Metadata, Vec<u8>)> {
-        let file = std::fs::File::open(file)?;
-        let about = file.metadata()?;
-        // Never more than was planned for, also where the file grows meanwhile.
-        let mut bytes = Vec::with_capacity(usize::try_from(limit).unwrap_or_default().saturating_add(1));
-        file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
-        Ok((about, bytes))
-    };
-    let other = |message: &str, cause: Box<dyn std::error::Error + Send + Sync>| {
-        Failure::Other(Error::failed(message).caused_by(cause))
-    };
-    let read =
-        tokio::task::spawn_blocking(read).await.map_err(|error| other("reading the file", error.into()))?;
     let (about, bytes) = read.map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Failure::Vanished,
-        _ => other("reading the file", error.into()),
+        _ => unreadable(error.into()),
     })?;
     location.meter.bytes_read.fetch_add(bytes.len() as u64, Relaxed);
     let found = about.len();
@@ -118,6 +157,10 @@ async fn read_file(location: &Location, path: &Path, object: &Object) -> Result<
         return Err(Failure::Truncated { size: found, received });
     }
     Ok(bytes.into())
+}
+
+fn unreadable(cause: Box<dyn std::error::Error + Send + Sync>) -> Failure {
+    Failure::Other(Error::failed("reading the file").caused_by(cause))
 }
 
 fn is_unchanged(listed: &Object, now: &ObjectMeta) -> bool {
@@ -222,5 +265,39 @@ mod tests {
         std::fs::write(folder.path().join("1.json"), "[1,2]").unwrap();
         let failure = fetch(&location, &found.path(object), object, 9).await.unwrap_err();
         assert!(matches!(failure, Failure::Changed { .. }), "{failure}");
+    }
+
+    #[tokio::test]
+    async fn several_files_are_read_as_one_is() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["1.json", "2.json", "3.json", "4.json"] {
+            std::fs::write(folder.path().join(name), format!("[{}]", &name[..1])).unwrap();
+        }
+        let root = Path::from_absolute_path(folder.path().canonicalize().unwrap()).unwrap();
+        let found = super::super::local::list(&root, &Default::default(), &|_| ()).await.unwrap();
+        std::fs::remove_file(folder.path().join("2.json")).unwrap();
+        std::fs::write(folder.path().join("3.json"), "[3,3]").unwrap();
+        let location = location(Arc::new(LocalFileSystem::new()));
+        let mut wanted: Vec<Wanted<'_>> = found
+            .objects
+            .iter()
+            .map(|object| Wanted {
+                location: &location,
+                path: found.path(object),
+                object: Object { name: object.name.clone(), version: object.version.clone(), ..*object },
+            })
+            .collect();
+        wanted.sort_by_key(|wanted| wanted.path.clone());
+        for limit in [9, 3] {
+            let read = fetch_all(&wanted, limit).await;
+            assert!(matches!(&read[0], Ok(bytes) if bytes == "[1]"), "{read:?}");
+            assert!(matches!(&read[1], Err(Failure::Vanished)), "{read:?}");
+            assert!(matches!(&read[2], Err(Failure::Changed { .. })), "{read:?}");
+            assert!(matches!(&read[3], Ok(bytes) if bytes == "[4]"), "{read:?}");
+        }
+        wanted[3].object.size = 100;
+        let read = fetch_all(&wanted, 9).await;
+        assert!(matches!(&read[0], Ok(bytes) if bytes == "[1]"), "{read:?}");
+        assert!(matches!(&read[3], Err(Failure::TooLarge { .. })), "{read:?}");
     }
 }

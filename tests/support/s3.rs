@@ -81,6 +81,8 @@ pub enum Fault {
     Region(&'static str),
     /// The body of the next GET of an object ends in its middle.
     CutBody,
+    /// The next PUT of an object that succeeds is answered with 500.
+    LoseAnswer,
 }
 
 #[derive(Default)]
@@ -253,7 +255,8 @@ impl S3Access for Gate {
             headers: cx.headers().clone(),
         });
 
-        let next = lock(&self.state.faults).pop_front_if(|fault| *fault != Fault::CutBody);
+        let next = lock(&self.state.faults)
+            .pop_front_if(|fault| !matches!(fault, Fault::CutBody | Fault::LoseAnswer));
         match next {
             Some(Fault::SlowDown) => return Err(s3_error!(SlowDown, "Please reduce your request rate.")),
             Some(Fault::Region(region)) => {
@@ -343,7 +346,11 @@ macro_rules! hand_on {
 
             async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
                 let _alone = self.state.writing.lock().await;
-                self.files.put_object(request).await
+                let done = self.files.put_object(request).await?;
+                match lock(&self.state.faults).pop_front_if(|fault| *fault == Fault::LoseAnswer) {
+                    Some(_) => Err(s3_error!(InternalError, "We encountered an internal error. Please try again.")),
+                    None => Ok(done),
+                }
             }
 
             $(async fn $operation(&self, request: S3Request<$input>) -> S3Result<S3Response<$output>> {

@@ -1,6 +1,7 @@
 //! Small trails, written as they are read here and gzipped when they are stored.
 
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use libdeflater::{CompressionLvl, Compressor};
@@ -36,6 +37,58 @@ impl Trail {
             }
         }
         trail
+    }
+
+    /// What two trails deliver in these days of March 2026, a task a day: of two accounts, with copies within a day,
+    /// between days and between the trails, around midnight too; records without an id, of the same id, without a
+    /// Region, or rejected; and objects that are empty, damaged or a digest.
+    pub fn busy(days: RangeInclusive<u32>) -> [Trail; 2] {
+        let (mut first, mut second) = (Trail::default(), Trail::default());
+        for day in days {
+            let date = |day: u32| format!("2026-03-{day:02}");
+            let at =
+                |day: u32, time: &str, id: &str| event(A, "us-east-1", &format!("{}T{time}Z", date(day)), id);
+            let noon = |name: &str| at(day, "12:00:00", &format!("{name}-{day:02}"));
+            let midnight = |day: u32| at(day, "23:59:59.987654", &format!("midnight-{day:02}"));
+            let shared = with(event(B, "eu-west-1", &format!("{}T12:00:00Z", date(day)), "shared"), "n", day);
+            let regionless = without(noon("regionless"), "awsRegion");
+            let old = with(without(noon(""), "eventID"), "n", day);
+            let timeless = with(without(noon("timeless"), "eventTime"), "n", 0);
+            let other = with(noon("one"), "eventName", "StopInstances");
+            let object = |account: &str, region: &str, time: &str, unique: &str| {
+                key("CloudTrail", account, region, &format!("{}T{time}", date(day)), unique)
+            };
+            first = first
+                .log(
+                    &object(A, "us-east-1", "00:05", "a"),
+                    &[midnight(day - 1), noon("one"), regionless.clone(), old.clone(), json!(day)],
+                )
+                .log(&object(A, "us-west-2", "12:05", "b"), &[noon("two"), noon("one"), regionless, timeless])
+                .log(&object(B, "eu-west-1", "12:05", "c"), std::slice::from_ref(&shared))
+                .log(&object(A, "us-east-1", "23:59", "d"), &[midnight(day), other]);
+            match day % 4 {
+                0 => first = first.put(&object(B, "eu-west-1", "13:05", "e"), truncated("no records")),
+                1 => first = first.log(&object(B, "eu-west-1", "13:05", "e"), &[]),
+                2 => first = first.log(&object(B, "eu-west-1", "13:05", "e"), &[json!("a"), json!(["b"])]),
+                _ => {
+                    let digest =
+                        key("CloudTrail-Digest", A, "us-east-1", &format!("{}T12:00", date(day)), "f");
+                    first = first.put(&digest, gzip("{}"));
+                }
+            }
+            second = second
+                .log(
+                    &object(A, "us-east-1", "12:05", "g"),
+                    &[
+                        noon("one"),
+                        noon("three"),
+                        old,
+                        at(day - 1, "12:00:00", &format!("two-{:02}", day - 1)),
+                    ],
+                )
+                .log(&object(B, "eu-west-1", "12:05", "h"), &[shared.clone(), with(shared, "n", "other")]);
+        }
+        [first, second]
     }
 
     /// The same and an object with these records, as CloudTrail delivers it.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Flow, Shell};
+use crate::cli::sql::parse_attached;
 use crate::cli::ui;
 use crate::error::{Error, Result};
 use crate::query::Format;
@@ -18,7 +19,7 @@ pub(super) struct Entry {
 }
 
 /// Every command, in the order of help.
-pub(super) const COMMANDS: [Entry; 14] = [
+pub(super) const COMMANDS: [Entry; 15] = [
     Entry { name: "\\d", takes: "[TABLE]", does: "List tables, or the columns of one" },
     Entry { name: "\\df", takes: "[WORD]", does: "List functions, or those with the word in their name" },
     Entry { name: "\\x", takes: "[on|off]", does: "One field a line, JSON laid out" },
@@ -30,6 +31,7 @@ pub(super) const COMMANDS: [Entry; 14] = [
         takes: "[NAME VALUE]",
         does: "Give the parameter $NAME a value; alone, list them",
     },
+    Entry { name: "\\attach", takes: "NAME=URL", does: "Attach a lake as NAME.events, or a file as NAME" },
     Entry { name: "\\timing", takes: "[on|off]", does: "Say what a statement took and read" },
     Entry { name: "\\stats", takes: "", does: "Say all that is known of the last statement" },
     Entry { name: "\\pager", takes: "[on|off]", does: "Hand long and wide results to a pager" },
@@ -48,6 +50,7 @@ enum Command {
     Format(Option<Format>),
     Output(Option<PathBuf>),
     Include(PathBuf),
+    Attach(String, String),
     Set(Option<(String, String)>),
     Timing(Option<bool>),
     Stats,
@@ -78,6 +81,11 @@ impl Command {
             "\\format" => Command::Format(word().map(|word| named(&word)).transpose()?),
             "\\o" => Command::Output(path()),
             "\\i" => Command::Include(path().ok_or_else(|| Error::usage("\\i needs a file"))?),
+            "\\attach" => {
+                let (name, url) =
+                    parse_attached(rest).map_err(|why| Error::usage(format!("\\attach: {why}")))?;
+                Command::Attach(name, unquoted(&url))
+            }
             "\\set" if rest.is_empty() => Command::Set(None),
             "\\set" => match rest.split_once(char::is_whitespace) {
                 Some((name, value)) => {
@@ -161,6 +169,7 @@ impl Shell {
             }
             Command::Output(path) => self.write_to(path.as_deref())?,
             Command::Include(path) => return self.include(&path).await,
+            Command::Attach(name, url) => self.attach(&name, &url).await?,
             Command::Set(Some((name, value))) => self.session.set_param(&name, &value),
             Command::Set(None) => {
                 for (name, value) in self.session.params().iter() {
@@ -229,12 +238,13 @@ mod tests {
         assert_eq!(parsed("\\o 'a;b.csv'"), Command::Output(Some("a;b.csv".into())));
         assert_eq!(parsed("\\o"), Command::Output(None));
         assert_eq!(parsed("\\set $key 'AKIA X'"), Command::Set(Some(("key".into(), "AKIA X".into()))));
+        assert_eq!(parsed("\\attach old=s3://b/l/;"), Command::Attach("old".into(), "s3://b/l/".into()));
         assert_eq!(parsed("\\q"), Command::Quit);
         for Entry { name, takes, .. } in &COMMANDS {
             let line = if takes.starts_with('[') || takes.is_empty() {
                 (*name).to_owned()
             } else {
-                format!("{name} x")
+                format!("{name} x=y")
             };
             parsed(&line);
             assert!(help().contains(name));

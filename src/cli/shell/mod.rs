@@ -41,9 +41,11 @@ use tokio::sync::mpsc;
 
 use self::output::{FileOut, Screen, Size};
 use self::progress::{Bar, Ran, Watched};
+use super::lake::open_lake;
 use super::ui;
 use crate::error::{Context, Error, Kind, Result};
 use crate::lake::snapshot::Lake;
+use crate::query::files::is_file;
 use crate::query::lex::{Piece, split};
 use crate::query::session::Running;
 use crate::query::{Format, Look, Session, Written, format, point};
@@ -111,6 +113,8 @@ pub struct Shell {
     session: Arc<Session>,
     queries: Queries,
     lake: Option<Lake>,
+    /// Of the stores of lakes that are attached.
+    lake_options: Vec<(String, String)>,
     settings: Settings,
     file: Option<FileOut>,
     /// Whether somebody types: then a statement can be cancelled, long results are paged, and errors end nothing.
@@ -123,16 +127,23 @@ pub struct Shell {
 }
 
 impl Shell {
-    /// A shell over a session, and the lake that it is of, if any.
+    /// A shell over a session, and the lake that it is of, if any. Lakes that are attached are reached with the same
+    /// options.
     ///
     /// # Errors
     /// Where the system gives it no threads.
-    pub fn new(session: Session, lake: Option<Lake>, settings: Settings) -> Result<Shell> {
+    pub fn new(
+        session: Session,
+        lake: Option<Lake>,
+        lake_options: Vec<(String, String)>,
+        settings: Settings,
+    ) -> Result<Shell> {
         let session = Arc::new(session);
         Ok(Shell {
             session,
             queries: Queries::new()?,
             lake,
+            lake_options,
             settings,
             file: None,
             interactive: false,
@@ -153,6 +164,17 @@ impl Shell {
         }
         self.file = file.map(FileOut::create).transpose()?;
         Ok(())
+    }
+
+    /// Attaches a lake as `name.events`, or a file as the table `name`.
+    ///
+    /// # Errors
+    /// Where there is none, or the name is taken.
+    pub async fn attach(&self, name: &str, url: &str) -> Result<()> {
+        if is_file(url) {
+            return self.session.attach_file(name, url).await;
+        }
+        self.session.attach(name, &open_lake(url, &self.lake_options).await?)
     }
 
     /// Runs the statements and commands of a text, which is of the file `origin` where it has a name.
