@@ -98,6 +98,11 @@ fn ctrl_c_cancels_the_query_and_never_the_shell() {
         (PROMPT, endless),
         // What the bar says, once a second has passed.
         ("running", CTRL_C),
+        ("Cancelled", ""),
+        // Neither between two statements nor a second time.
+        (PROMPT, CTRL_C),
+        (PROMPT, endless),
+        ("running", CTRL_C),
         ("Cancelled", "SELECT 'still ' || 'here';\r"),
         ("still here", "quit\r"),
     ];

@@ -165,10 +165,10 @@ impl Session {
             .with_runtime_env(runtime)
             .with_default_features()
             .build();
-        let mut context = SessionContext::new_with_state(state);
+        // First of all, for this makes another context.
+        let mut context = with_files(SessionContext::new_with_state(state));
         datafusion_functions_json::register_all(&mut context)?;
         context.register_table("columns", Arc::new(columns_table()?))?;
-        let context = with_files(context);
         Ok(Session { context, scanned: Arc::default(), params: Mutex::default() })
     }
 

@@ -67,6 +67,12 @@ pub struct Vocabulary {
 }
 
 impl Vocabulary {
+    /// The words of a session but for its tables, of which views take a while to plan.
+    pub fn without_tables(session: &Session) -> Vocabulary {
+        let keywords = ALL_KEYWORDS.iter().copied().filter(|word| is_spoken(word)).collect();
+        Vocabulary { tables: BTreeMap::new(), functions: session.names().functions, keywords }
+    }
+
     /// The words of a session as it is now.
     pub async fn of(session: &Session) -> Vocabulary {
         let mut tables = BTreeMap::new();
@@ -76,8 +82,7 @@ impl Vocabulary {
                 tables.insert(name, provider.schema());
             }
         }
-        let keywords = ALL_KEYWORDS.iter().copied().filter(|word| is_spoken(word)).collect();
-        Vocabulary { tables, functions: session.names().functions, keywords }
+        Vocabulary { tables, ..Vocabulary::without_tables(session) }
     }
 }
 

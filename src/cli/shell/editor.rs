@@ -23,14 +23,15 @@ use super::{Flow, Shell, folders};
 use crate::cli::ui;
 use crate::error::{Context, Error, Kind, Result};
 use crate::lake::snapshot::Lake;
+use crate::query::Session;
 use crate::query::lex::split;
 use crate::query::vocabulary::{Values, Vocabulary};
 
 /// The most statements that are kept.
 const HISTORY: usize = 10_000;
 
-/// How long the first completion of a value waits for the lake.
-const VALUES_WAIT: Duration = Duration::from_secs(3);
+/// How long a completion waits for what is found out meanwhile.
+const WAIT: Duration = Duration::from_secs(3);
 
 const PROMPT: &str = "trailhouse> ";
 
@@ -42,11 +43,14 @@ pub(super) async fn interact(shell: &mut Shell) -> Result<()> {
     shell.interactive = true;
     let color = shell.settings.color;
     let known = Arc::new(Known::default());
-    known.set_words(Vocabulary::of(&shell.session).await);
+    known.now().vocabulary = Arc::new(Vocabulary::without_tables(&shell.session));
+    learn(&known, &shell.session);
     let loading = shell.lake.clone().map(|lake| tokio::spawn(load_values(lake, known.clone())));
     let mut editor = Reader::open(known.clone(), color)?;
-    // From here on Ctrl-C is noticed by whoever waits for it, and else does nothing: between two statements, too.
-    let ignoring = tokio::spawn(async { while tokio::signal::ctrl_c().await.is_ok() {} });
+    // From here on Ctrl-C is noticed by whoever waits for it, and else does nothing: between two statements, too. It must be
+    // so before a line is read, for the line editor puts back what it found.
+    let mut ctrl_c = std::pin::pin!(tokio::signal::ctrl_c());
+    let _not_yet = futures::poll!(ctrl_c.as_mut());
     shell.past = editor.past();
     shell.size = editor.size();
     greet(shell);
@@ -57,8 +61,8 @@ pub(super) async fn interact(shell: &mut Shell) -> Result<()> {
         shell.size = editor.size();
         let line = match line {
             Ok(line) => line,
-            // Ctrl-C drops what was typed.
-            Err(ReadlineError::Interrupted) => continue,
+            // Ctrl-C, and a signal that stands for it, drops what was typed.
+            Err(ReadlineError::Interrupted | ReadlineError::Signal(_)) => continue,
             Err(ReadlineError::Eof) => break,
             Err(error) => return Err(Error::failed("reading from the terminal").caused_by(error)),
         };
@@ -71,9 +75,8 @@ pub(super) async fn interact(shell: &mut Shell) -> Result<()> {
         editor.remember(&line);
         shell.past.push(line.clone());
         flow = run(shell, &line).await;
-        known.set_words(Vocabulary::of(&shell.session).await);
+        learn(&known, &shell.session);
     }
-    ignoring.abort();
     if let Some(loading) = loading {
         loading.abort();
     }
@@ -129,6 +132,19 @@ fn is_farewell(line: &str) -> bool {
     ["quit", "exit"].iter().any(|word| line.eq_ignore_ascii_case(word))
 }
 
+/// Finds out what there is now: a statement may have made a view. Nobody waits for it but who completes.
+fn learn(known: &Arc<Known>, session: &Arc<Session>) {
+    known.now().learning += 1;
+    let (known, session) = (known.clone(), session.clone());
+    tokio::spawn(async move {
+        let vocabulary = Vocabulary::of(&session).await;
+        let mut now = known.now();
+        now.vocabulary = Arc::new(vocabulary);
+        now.learning -= 1;
+        known.changed.notify_all();
+    });
+}
+
 /// Looks for values once somebody types a text.
 async fn load_values(lake: Lake, known: Arc<Known>) {
     known.wanted.notified().await;
@@ -156,6 +172,8 @@ struct Known {
 #[derive(Default)]
 struct Words {
     vocabulary: Arc<Vocabulary>,
+    /// How many find out what the vocabulary is now.
+    learning: usize,
     /// None while nobody has looked.
     values: Option<Arc<Values>>,
     /// Whether anybody looks.
@@ -167,10 +185,6 @@ impl Known {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set_words(&self, vocabulary: Vocabulary) {
-        self.now().vocabulary = Arc::new(vocabulary);
-    }
-
     fn set_values(&self, values: Values) {
         self.now().values = Some(Arc::new(values));
         self.changed.notify_all();
@@ -178,6 +192,12 @@ impl Known {
 
     fn vocabulary(&self) -> Arc<Vocabulary> {
         self.now().vocabulary.clone()
+    }
+
+    /// The vocabulary with what the last statement made, waited for a little.
+    fn newest_vocabulary(&self) -> Arc<Vocabulary> {
+        let waited = self.changed.wait_timeout_while(self.now(), WAIT, |now| now.learning > 0);
+        waited.unwrap_or_else(PoisonError::into_inner).0.vocabulary.clone()
     }
 
     /// Starts to look for values, if nobody has.
@@ -192,7 +212,7 @@ impl Known {
     /// The values, waited for a little.
     fn values(&self) -> Arc<Values> {
         self.want_values();
-        let waited = self.changed.wait_timeout_while(self.now(), VALUES_WAIT, |now| now.values.is_none());
+        let waited = self.changed.wait_timeout_while(self.now(), WAIT, |now| now.values.is_none());
         let (now, _) = waited.unwrap_or_else(PoisonError::into_inner);
         now.values.clone().unwrap_or_default()
     }
@@ -322,7 +342,7 @@ impl Completer for Assistant {
         cursor: usize,
         _: &rustyline::Context<'_>,
     ) -> rustyline::Result<(usize, Vec<Pair>)> {
-        let words = self.known.vocabulary();
+        let words = self.known.newest_vocabulary();
         // Only in a text are values asked for.
         let values = if line[..cursor].contains('\'') { self.known.values() } else { Arc::default() };
         let found = complete(line, cursor, &words, &values);
