@@ -74,6 +74,9 @@ mod shell;
 /// Queries and their answers.
 mod sql;
 
+/// Other tools' SQL, function by function and view by view.
+mod sql_logic;
+
 /// What a lake holds, and what it does not hold yet.
 mod status;
 /// `trailhouse vacuum`: what is deleted, and what is not.

@@ -99,10 +99,7 @@ fn syntax(said: String) -> Error {
 
 /// What the engine does not do, where it is what people try.
 fn explain_refusal(said: &str) -> Error {
-    if said.contains("Dot access not supported") {
-        Error::failed("a field of a list's element is not reached with a dot")
-            .hint("write it in brackets: resources[1]['arn']")
-    } else if said.contains("Cannot access field") {
+    if said.contains("Cannot access field") {
         Error::failed("JSON text is not reached into with a dot or with brackets")
             .hint("write ->> and the key in quotes: request_parameters->>'bucketName'")
     } else if said.contains("not supported for Base table") || said.contains("Insert into not implemented") {
@@ -175,7 +172,7 @@ fn explain_names(said: &str, names: &Names) -> Option<Error> {
         return Some(match offer(&nearest(table, &known)) {
             Some(hint) => error.hint(hint),
             None if known.is_empty() => error,
-            None => error.hint(format!("the tables are {}", known.join(", "))),
+            None => error.hint("SHOW TABLES lists the tables and views"),
         });
     }
     let function = between(said, "Invalid function '", "'")?;

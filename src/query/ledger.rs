@@ -299,7 +299,7 @@ mod tests {
         let error = fails(&session, "SELECT * FROM ledgers").await;
         assert_eq!(error, "there is no table ledgers | did you mean ledger?");
         let error = fails(&session, "SELECT * FROM x").await;
-        assert_eq!(error, "there is no table x | the tables are columns, events, ledger, rejected");
+        assert_eq!(error, "there is no table x | SHOW TABLES lists the tables and views");
         assert_eq!(ask(&session, "SELECT count(*) FROM ledger").await, ["0"]);
         let error = fails(&session, "SELECT eventTime FROM ledger").await;
         assert!(error.starts_with("there is no column eventtime"), "{error}");

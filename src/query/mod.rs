@@ -35,6 +35,21 @@ pub mod progress;
 /// SQL over one version of a lake.
 pub mod session;
 
+/// The grammar.
+mod dialect;
+
+/// Other engines' SQL into ours.
+mod rewrite;
+
+/// Rows out of arrays.
+mod unnest;
+
+/// Other engines' functions.
+mod functions;
+
+/// Other engines' tables, and those that answer what people ask.
+pub mod views;
+
 /// What an engine's error means to the person who wrote the query.
 mod errors;
 

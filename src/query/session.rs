@@ -13,19 +13,23 @@ use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder};
+use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
+use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
-use datafusion::sql::parser::{DFParserBuilder, Statement};
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::parser::Statement;
 use url::Url;
 
 use super::errors::{self, Names};
 use super::files::FileTables;
+use super::functions;
 use super::ledger::LedgerTable;
 use super::params::{self, Params};
 use super::progress::{QueryProgress, Scanned};
 use super::rejected::RejectedTable;
+use super::rewrite;
 use super::table::{LakeTable, MOST_LISTED};
+use super::views::Tables;
 use crate::error::{Context, Error, Result};
 use crate::lake::layout::DataFile;
 use crate::lake::snapshot::Lake;
@@ -164,21 +168,25 @@ impl Session {
             .with_config(config(memory_bytes))
             .with_runtime_env(runtime)
             .with_default_features()
+            .with_optimizer_rules(optimizer_rules())
             .build();
         // First of all, for this makes another context.
         let mut context = with_files(SessionContext::new_with_state(state));
+        let tables = Arc::new(Tables::new());
+        let state = context.state_weak_ref();
+        tables.plan_with(move || Some(state.upgrade()?.read().clone()));
+        if let Some(catalog) = context.catalog(CATALOG) {
+            catalog.register_schema(SCHEMA, tables)?;
+        }
         datafusion_functions_json::register_all(&mut context)?;
+        functions::register(&mut context)?;
         context.register_table("columns", Arc::new(columns_table()?))?;
         Ok(Session { context, scanned: Arc::default(), params: Mutex::default() })
     }
 
     /// The statements of `sql`, which are separated by `;`.
     pub fn parse(&self, sql: &str) -> Result<Vec<Statement>> {
-        let statements = DFParserBuilder::new(sql)
-            .with_dialect(&PostgreSqlDialect {})
-            .build()
-            .and_then(|mut parser| parser.parse_statements());
-        Ok(statements.map_err(errors::explain)?.into())
+        Ok(rewrite::parse(sql).map_err(errors::explain)?.into())
     }
 
     /// Runs one statement. Those that answer nothing, such as `CREATE VIEW`, give rows without columns.
@@ -253,7 +261,18 @@ async fn start(
     context: &SessionContext,
     statement: Statement,
 ) -> datafusion::error::Result<(SendableRecordBatchStream, Arc<dyn ExecutionPlan>)> {
-    let plan = context.state().statement_to_plan(statement).await?;
+    // What other engines allow and this one does not: names in any case though they are quoted, and the same name twice.
+    let others = [rewrite::unquoted(&statement), rewrite::named(&statement)];
+    let mut plan = context.state().statement_to_plan(statement).await;
+    for other in others.into_iter().flatten() {
+        if !plan.as_ref().is_err_and(is_about_names) {
+            break;
+        }
+        if let Ok(other) = context.state().statement_to_plan(other).await {
+            plan = Ok(other);
+        }
+    }
+    let plan = plan?;
     let frame = context.execute_logical_plan(plan).await?;
     let task = Arc::new(frame.task_ctx());
     let plan = frame.create_physical_plan().await?;
@@ -282,12 +301,43 @@ pub fn quote_text(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
+/// Whether an error is about names that are unknown or there twice.
+fn is_about_names(error: &DataFusionError) -> bool {
+    match error.find_root() {
+        DataFusionError::SchemaError(..) => true,
+        DataFusionError::Plan(said) => said.contains("unique expression names"),
+        DataFusionError::Collection(errors) => errors.first().is_some_and(is_about_names),
+        DataFusionError::Diagnostic(_, inner) | DataFusionError::Context(_, inner) => is_about_names(inner),
+        _ => false,
+    }
+}
+
+/// The engine's rules. Once filters have come down to where views make structs and texts, those are taken apart; at
+/// once, before the rule for common expressions hides them.
+fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules = Vec::new();
+    for rule in Optimizer::new().rules {
+        let filters_are_down = rule.name() == "push_down_filter";
+        let projections_are_down = rule.name() == "optimize_projections";
+        rules.push(rule);
+        if filters_are_down || projections_are_down {
+            rules.push(Arc::new(functions::StructsUnfolded));
+        }
+        if filters_are_down {
+            rules.push(Arc::new(SimplifyExpressions::new()));
+        }
+    }
+    rules
+}
+
 fn config(memory_bytes: usize) -> SessionConfig {
     let mut config =
         SessionConfig::new().with_information_schema(true).with_default_catalog_and_schema(CATALOG, SCHEMA);
     let options = config.options_mut();
     // With the generic dialect `a ->> 'k' LIKE 'x%'` means `a ->> ('k' LIKE 'x%')`.
     options.sql_parser.dialect = Dialect::PostgreSQL;
+    // A rule that fails (it happens where common expressions and struct fields meet) leaves the plan as it was.
+    options.optimizer.skip_failed_rules = true;
     let parquet = &mut options.execution.parquet;
     // Events are wide and questions narrow: decode the columns that are asked about, then only the rows that match.
     parquet.pushdown_filters = true;
@@ -382,10 +432,7 @@ mod tests {
                 "there is no column wibble | the columns here are event_name, region",
             ),
             ("SELECT * FROM event", "there is no table event | did you mean events?"),
-            (
-                "SELECT * FROM cloudtrail_logs",
-                "there is no table cloudtrail_logs | the tables are columns, events",
-            ),
+            ("SELECT * FROM wibble", "there is no table wibble | SHOW TABLES lists the tables and views"),
             (
                 "SELECT json_get_string(request_parameters, 'a') FROM events",
                 "there is no function json_get_string | did you mean json_get_str",
