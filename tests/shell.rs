@@ -171,7 +171,7 @@ fn commands_change_how_rows_are_written() {
         .unwrap();
     let steps = [
         (PROMPT, "\\d\r"),
-        ("│ logins   │ view  │", "\\d events\r"),
+        ("│ logins ", "\\d events\r"),
         ("user_identity_arn", "\\x\r"),
         ("One field a line is on", "SELECT request_parameters FROM events WHERE event_name = 'ListKeys';\r"),
         ("─ row 1 ─", "\\x off\r"),
