@@ -28,12 +28,30 @@ pub struct Error {
     message: String,
     source: Option<Box<dyn StdError + Send + Sync>>,
     hints: Vec<String>,
+    place: Option<Box<Place>>,
+    excerpt: Option<String>,
+}
+
+/// Where in a statement an error is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// At a line and a column of the text that was parsed, both from 1.
+    Position {
+        /// The line.
+        line: usize,
+        /// The column, in characters.
+        column: usize,
+    },
+    /// Behind the text's last token.
+    End,
+    /// Wherever this name is written.
+    Name(String),
 }
 
 impl Error {
     /// An error of `kind` that says `message`.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Error { kind, message: message.into(), source: None, hints: Vec::new() }
+        Error { kind, message: message.into(), source: None, hints: Vec::new(), place: None, excerpt: None }
     }
 
     /// The user asked for something that cannot be.
@@ -56,6 +74,45 @@ impl Error {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
+    }
+
+    /// The same error, about a place in a statement.
+    pub fn at(mut self, place: Place) -> Self {
+        self.place = Some(Box::new(place));
+        self
+    }
+
+    /// The same error, about a name in a statement.
+    pub fn at_name(self, name: impl Into<String>) -> Self {
+        self.at(Place::Name(name.into()))
+    }
+
+    /// The same error with the lines of text that show its place. The message need not say it then.
+    pub fn excerpt(mut self, lines: String) -> Self {
+        if let Some((message, _)) = self.message.rsplit_once(" at line ") {
+            self.message = message.to_owned();
+        }
+        self.excerpt = Some(lines);
+        self
+    }
+
+    /// The same error with the file above the lines that show its place, or before the message.
+    pub fn in_file(mut self, file: &str) -> Self {
+        match &mut self.excerpt {
+            Some(lines) => *lines = format!("--> {file}\n{lines}"),
+            None => self.message = format!("{file}: {}", self.message),
+        }
+        self
+    }
+
+    /// The place in a statement that it is about.
+    pub fn place(&self) -> Option<&Place> {
+        self.place.as_deref()
+    }
+
+    /// The lines that show its place.
+    pub fn excerpt_lines(&self) -> Option<&str> {
+        self.excerpt.as_deref()
     }
 
     /// Why the command ended.

@@ -231,5 +231,5 @@ fn errors_leave_standard_output_to_the_rows() {
     let output =
         env.run(["sql", "lake", "--format", "csv", "-c", "SELECT 1 AS a; SELECT nothing FROM events"]);
     assert_eq!((output.code, output.stdout.as_str()), (1, "a\n1\n"));
-    assert!(output.stderr.starts_with("error: there is no column nothing\nhint: "), "{}", output.stderr);
+    assert!(output.stderr.starts_with("error: there is no column nothing\n  |\n1 | "), "{}", output.stderr);
 }

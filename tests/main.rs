@@ -68,6 +68,9 @@ mod s3_store;
 /// The columns as they are documented.
 mod schema;
 
+/// The shell, as somebody types in it.
+mod shell;
+
 /// Queries and their answers.
 mod sql;
 

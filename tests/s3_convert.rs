@@ -241,6 +241,22 @@ fn a_busy_store_is_asked_again() {
 }
 
 #[test]
+fn a_file_in_a_bucket_is_a_table_and_so_is_another_lake() {
+    let (env, server) = served();
+    env.run(CONVERT).success();
+    server.put("trail", "teams.csv", format!("account,team\n{A},blue\n"));
+    server.put("lake", "words.ndjson", "{\"word\":\"x\"}\n");
+    let sql = "SELECT team, count(*) AS n, count(DISTINCT word) AS words
+        FROM events JOIN old.events o USING (event_id) JOIN 's3://trail/teams.csv' t ON t.account = o.account,
+             's3://lake/words.ndjson' GROUP BY 1";
+    let lake = "s3://lake/events/";
+    let args = ["sql", lake, "--attach", &format!("old={lake}"), "--format", "csv", "-c", sql];
+    assert_eq!(env.run(args).success().stdout, "team,n,words\nblue,8,1\n");
+    let said = env.run(["sql", "-c", "SELECT * FROM 's3://trail/none.csv'"]).code(1);
+    said.says(&["there is no file s3://trail/none.csv", "^^^^"]);
+}
+
+#[test]
 fn answers_that_are_lost_lose_nothing() {
     let (env, server) = served();
     // Every first answer to a PUT: to those of data files, the ledger's, and commits.

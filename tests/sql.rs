@@ -52,7 +52,7 @@ fn every_format() {
             'say \"hi\", you|me' AS quoted, resources, request_parameters->>'bucketName' AS bucket
         FROM events WHERE event_name IN ('AssociateRepository', 'DeleteObjects', 'ListKeys') ORDER BY event_time";
     let mut shown = String::new();
-    for format in ["table", "csv", "tsv", "json", "ndjson", "markdown"] {
+    for format in ["table", "csv", "tsv", "json", "ndjson", "markdown", "record"] {
         let output = env.run(["sql", "lake", "--format", format, "-c", sql]).success();
         assert_eq!(output.stderr, "");
         shown += &format!("--format {format}\n{}\n", output.stdout);
@@ -160,8 +160,8 @@ fn export_takes_a_condition() {
 
 /// Runs statements that fail; returns what is said.
 fn failed(env: &TestEnv, args: &[&str]) -> String {
-    let Output { stdout, stderr, code } = env.run(args);
-    assert_eq!((code, stdout.as_str()), (1, ""), "{args:?}: {stderr}");
+    let Output { stderr, code, .. } = env.run(args);
+    assert_eq!(code, 1, "{args:?}: {stderr}");
     stderr
 }
 
@@ -183,8 +183,13 @@ fn errors_say_what_is_wrong_and_what_is_right() {
         "SELECT event_name FROM events ORDER BY",
         "DELETE FROM events",
         "INSERT INTO events SELECT * FROM events",
+        "SELECT request_parameters.bucketName FROM events",
+        "SELECT 1;\n\nSELECT account,\n  nope(region)\nFROM events",
+        "SELECT * FROM 'no.csv'",
+        "SELECT * FROM events WHERE account = $account",
+        "SELECT * FROM events LIMIT $n",
     ] {
-        said += &format!("> {sql}\n{}\n", failed(&env, &["sql", "lake", "-c", sql]));
+        said += &format!("> {sql}\n{}\n", failed(&env, &["sql", "lake", "-p", "n=many", "-c", sql]));
     }
     said +=
         &format!("> export --where\n{}\n", failed(&env, &["export", "lake", "--where", "event_nam = 'x'"]));
@@ -227,4 +232,93 @@ fn the_columns_describe_themselves() {
     assert_eq!(found[0]["json_path"], "eventName");
     let described = rows(&env, "SELECT count(*) AS n FROM columns")[0]["n"].as_u64().unwrap();
     assert_eq!(described as usize, trailhouse::schema::COLUMNS.len() + 1);
+}
+
+#[test]
+fn parameters_are_values_and_never_part_of_a_statement() {
+    let env = sample();
+    let mut args = vec!["sql", "lake", "--format", "csv"];
+    for param in ["day=2026-03-02", "from=2026-03-02T00:02:00Z", "n=1", "many=30", "evil=' OR true --"] {
+        args.extend(["-p", param]);
+    }
+    args.extend([
+        "-c",
+        "SELECT event_name FROM events WHERE event_date = $day AND event_time > $from ORDER BY event_time LIMIT $n",
+        "-c",
+        "SELECT count(*) AS n FROM events WHERE event_name = $evil; EXPLAIN SELECT $day",
+        "-c",
+        "SELECT event_name, count(*) AS many FROM events GROUP BY 1 HAVING count(*) > $many",
+    ]);
+    let output = env.run(args);
+    let stdout = output.success().stdout;
+    assert!(stdout.starts_with("event_name\nDescribeInstances\nn\n0\n"), "{stdout}");
+    assert!(stdout.ends_with("event_name,many\nPutObject,34\n"), "{stdout}");
+}
+
+#[test]
+fn files_and_other_lakes_are_tables() {
+    let env = sample();
+    std::fs::write(env.path("teams.csv"), "id,team\n012345678901,blue\n444455556666,red\n").unwrap();
+    std::fs::write(env.path("list.json"), "[{\"name\":\"GetUser\"}]").unwrap();
+    std::fs::write(env.path("lines.ndjson"), "{\"n\":1}\n{\"n\":2}\n").unwrap();
+    let args =
+        ["sql", "lake", "--format", "csv", "--attach", "old=lake", "--attach", "teams=teams.csv", "-c"];
+    let ask = |sql: &str| env.run(args.into_iter().chain([sql])).success().stdout;
+    // Account numbers keep their zeros, or they would equal nothing.
+    let joined = "SELECT t.team, count(*) > 0 AS some FROM events e JOIN teams t ON t.id = e.account GROUP BY 1 ORDER BY 1";
+    assert_eq!(ask(joined), "team,some\nblue,true\nred,true\n");
+    assert_eq!(ask("SELECT count(*) AS n FROM old.events JOIN events USING (event_id)"), "n\n258\n");
+    assert_eq!(ask("SELECT count(*) > 0 AS some FROM old.ledger"), "some\ntrue\n");
+    assert_eq!(
+        ask("SELECT l.name, sum(n) AS n FROM 'list.json' l, 'lines.ndjson' GROUP BY 1"),
+        "name,n\nGetUser,3\n"
+    );
+
+    // Without a lake there are files alone.
+    let made =
+        env.run(["sql", "lake", "--format", "parquet", "-o", "all.parquet", "-c", "SELECT * FROM events"]);
+    assert_eq!(made.success().stdout, "");
+    let alone = env.run(["sql", "--format", "csv", "-c", "SELECT count(*) AS n FROM 'all.parquet'"]);
+    assert_eq!(alone.success().stdout, "n\n258\n");
+    env.run(["sql", "-c", "SELECT * FROM events"]).code(1).says(&["there is no table events"]);
+}
+
+#[test]
+fn a_result_is_written_to_a_file_whole_or_not_at_all() {
+    let env = lake_of(&data("records/insight.json"));
+    std::fs::write(env.path("out.csv"), "before").unwrap();
+    let output = |args: &[&str]| env.run(["sql", "lake", "-o", "out.csv", "--format"].iter().chain(args));
+    output(&["csv", "-c", "SELECT 1 AS a; SELECT nope"]).code(1).says(&["nope"]);
+    assert_eq!(std::fs::read_to_string(env.path("out.csv")).unwrap(), "before");
+    assert_eq!(output(&["csv", "-c", "SELECT 1 AS a; SELECT 2 AS b"]).success().stdout, "");
+    assert_eq!(std::fs::read_to_string(env.path("out.csv")).unwrap(), "a\n1\nb\n2\n");
+    output(&["parquet", "-c", "SELECT 1; SELECT 2"]).code(1).says(&["holds one result", "file of its own"]);
+    let args = ["csv", "--no-formulas", "-c", "SELECT '=1+1' AS a, -1 AS b"];
+    assert_eq!(output(&args).success().stdout, "");
+    assert_eq!(std::fs::read_to_string(env.path("out.csv")).unwrap(), "a,b\n'=1+1,-1\n");
+}
+
+#[test]
+fn what_a_statement_read_is_said_where_it_is_asked_for() {
+    let env = sample();
+    let one_day =
+        "SELECT count(*) AS n FROM events WHERE event_date = '2026-03-02' AND event_name = 'GetObject'";
+    let output = env.run([
+        "sql",
+        "lake",
+        "--timing",
+        "--max-rows",
+        "2",
+        "-c",
+        one_day,
+        "-c",
+        "SELECT event_id FROM events",
+    ]);
+    let said = output.success();
+    assert!(said.stderr.contains("Time: ") && said.stderr.contains(" of 4 files, "), "{}", said.stderr);
+    assert!(!said.stderr.contains("read 4 of 4 files, 155"), "{}", said.stderr);
+    assert!(said.stdout.ends_with("2 rows, and there are more\n"), "{}", said.stdout);
+    let output =
+        env.run(["sql", "lake", "--format", "csv", "--max-rows", "2", "-c", "SELECT event_id FROM events"]);
+    assert_eq!(output.success().says(&["there are more"]).stdout.lines().count(), 3);
 }

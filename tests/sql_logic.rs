@@ -33,7 +33,7 @@ fn files() -> Vec<PathBuf> {
 async fn answer(session: &Session, sql: &str) -> String {
     let mut out = Vec::new();
     let written = match session.query(sql).await {
-        Ok(rows) => format::write(Format::Csv, rows, None, &mut out).await,
+        Ok(rows) => format::write(&Format::Csv.into(), rows, &mut out).await,
         Err(error) => Err(error),
     };
     match written {

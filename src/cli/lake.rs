@@ -25,13 +25,17 @@ impl LakeArgs {
     /// # Errors
     /// Where it is not, or cannot be read.
     pub async fn open(&self) -> Result<Lake> {
-        let options = Options { pairs: self.lake_option.clone() };
-        let location = Location::open(&self.lake, &options).await?;
-        Lake::open(&location).await?.ok_or_else(|| {
-            Error::failed(format!("there is no lake at {}", location.url))
-                .hint(format!("make one: trailhouse convert SOURCE --to {}", self.lake))
-        })
+        open_lake(&self.lake, &self.lake_option).await
     }
+}
+
+/// Opens a lake, which must be there, with these options of its store.
+pub(super) async fn open_lake(text: &str, options: &[(String, String)]) -> Result<Lake> {
+    let location = Location::open(text, &Options { pairs: options.to_vec() }).await?;
+    Lake::open(&location).await?.ok_or_else(|| {
+        Error::failed(format!("there is no lake at {}", location.url))
+            .hint(format!("make one: trailhouse convert SOURCE --to {text}"))
+    })
 }
 
 /// How much memory.

@@ -20,6 +20,9 @@ pub mod replay;
 /// `trailhouse schema`.
 pub mod schema;
 
+/// The shell of `trailhouse sql`.
+pub mod shell;
+
 /// Sizes on the command line.
 pub mod size;
 
@@ -65,7 +68,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Convert(Box<convert::ConvertArgs>),
-    Sql(sql::SqlArgs),
+    Sql(Box<sql::SqlArgs>),
     Status(status::StatusArgs),
     Schema(schema::SchemaArgs),
     Export(export::ExportArgs),
@@ -122,10 +125,11 @@ fn start(cli: Cli) -> Result<Outcome> {
         .max_blocking_threads(16)
         .build()
         .map_err(|error| Error::failed("starting").caused_by(error))?;
+    let ends_on_ctrl_c = !matches!(&cli.command, Command::Sql(args) if args.is_interactive());
     let done = runtime.block_on(async {
         tokio::select! {
             done = dispatch(cli.command, cli.quiet) => done,
-            signal = interrupted() => Err(signal),
+            signal = interrupted(ends_on_ctrl_c) => Err(signal),
         }
     });
     // After an interrupt workers may still be busy with rows that nobody will read.
@@ -136,7 +140,7 @@ fn start(cli: Cli) -> Result<Outcome> {
 async fn dispatch(command: Command, quiet: bool) -> Result<Outcome> {
     match command {
         Command::Convert(args) => convert::run(*args, quiet).await,
-        Command::Sql(args) => sql::run(args).await.map(|()| Outcome::Done),
+        Command::Sql(args) => sql::run(*args, quiet).await.map(|()| Outcome::Done),
         Command::Status(args) => status::run(args).await,
         Command::Schema(args) => schema::run(&args),
         Command::Export(args) => export::run(args).await,
@@ -154,21 +158,26 @@ async fn dispatch(command: Command, quiet: bool) -> Result<Outcome> {
 }
 
 /// Resolves when the user or the system asks the program to end.
-async fn interrupted() -> Error {
+async fn interrupted(by_ctrl_c: bool) -> Error {
+    let ctrl_c = async {
+        if !by_ctrl_c || tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
         if let Ok(mut terminate) = signal(SignalKind::terminate()) {
             tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
+                () = ctrl_c => {}
                 _ = terminate.recv() => {}
             }
         } else {
-            tokio::signal::ctrl_c().await.ok();
+            ctrl_c.await;
         }
     }
     #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await.ok();
+    ctrl_c.await;
     Error::new(Kind::Interrupted, "interrupted")
         .hint("a lake is as its last commit left it; run the command again to go on")
 }

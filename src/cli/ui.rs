@@ -53,6 +53,9 @@ pub fn start_log(verbose: u8, quiet: bool) {
 /// Says why a command ended early, and what to do about it.
 pub fn print_error(error: &Error) {
     eprintln!("error: {}", error.chain());
+    if let Some(lines) = error.excerpt_lines() {
+        eprintln!("{lines}");
+    }
     for hint in error.hints() {
         eprintln!("hint: {hint}");
     }
@@ -187,6 +190,7 @@ fn rate(progress: &Progress, since: Instant) -> u64 {
     (progress.records_done.load(Relaxed) as f64 / seconds) as u64
 }
 
-fn style(template: &str) -> ProgressStyle {
+/// How a bar is drawn.
+pub(super) fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

@@ -9,7 +9,7 @@ use datafusion::common::{Column, SchemaError};
 use datafusion::error::DataFusionError;
 use datafusion::parquet::errors::ParquetError;
 
-use crate::error::Error;
+use crate::error::{Error, Place};
 use crate::store;
 
 /// The names that a query may use.
@@ -71,11 +71,9 @@ fn explain_text(error: &DataFusionError, names: &Names) -> Error {
                 .replace("found EOF", "found the end")
                 .replace(" at Line: ", " at line ")
                 .replace(", Column: ", ", column ");
-            Error::failed(format!("syntax: {said}"))
+            syntax(said)
         }
-        DataFusionError::Plan(said) => {
-            explain_names(said, names).unwrap_or_else(|| Error::failed(one_line(said)))
-        }
+        DataFusionError::Plan(said) => explain_names(said, names).unwrap_or_else(|| explain_refusal(said)),
         DataFusionError::ResourcesExhausted(said) => {
             Error::failed("the query needs more memory than it may use")
                 .caused_by(one_line(said))
@@ -85,9 +83,26 @@ fn explain_text(error: &DataFusionError, names: &Names) -> Error {
     }
 }
 
+/// A syntax error, about the place that it names.
+fn syntax(said: String) -> Error {
+    let error = Error::failed(format!("syntax: {said}"));
+    let place = said.rsplit_once(" at line ").and_then(|(_, place)| {
+        let (line, column) = place.split_once(", column ")?;
+        Some(Place::Position { line: line.trim().parse().ok()?, column: column.trim().parse().ok()? })
+    });
+    match place {
+        Some(place) => error.at(place),
+        None if said.ends_with("found the end") => error.at(Place::End),
+        None => error,
+    }
+}
+
 /// What the engine does not do, where it is what people try.
 fn explain_refusal(said: &str) -> Error {
-    if said.contains("not supported for Base table") || said.contains("Insert into not implemented") {
+    if said.contains("Cannot access field") {
+        Error::failed("JSON text is not reached into with a dot or with brackets")
+            .hint("write ->> and the key in quotes: request_parameters->>'bucketName'")
+    } else if said.contains("not supported for Base table") || said.contains("Insert into not implemented") {
         Error::failed("no statement changes the events of a lake")
             .hint("CREATE VIEW, and CREATE TABLE … AS SELECT, last as long as this command")
     } else {
@@ -123,7 +138,8 @@ fn explain_store(error: object_store::Error) -> Error {
 fn explain_schema(error: &SchemaError) -> Error {
     match error {
         SchemaError::FieldNotFound { field, valid_fields } => {
-            let error = Error::failed(format!("there is no column {}", field.flat_name()));
+            let error =
+                Error::failed(format!("there is no column {}", field.flat_name())).at_name(field.flat_name());
             let valid: Vec<&str> = valid_fields.iter().map(Column::name).collect();
             // `userIdentity.arn` reads as a column of a table, and is a path.
             let mut near = nearest(&field.flat_name(), &valid);
@@ -140,6 +156,7 @@ fn explain_schema(error: &SchemaError) -> Error {
         }
         SchemaError::AmbiguousReference { field } => {
             Error::failed(format!("the column {} is in more than one table", field.name()))
+                .at_name(field.name())
                 .hint(format!("say which: table.{}", field.name()))
         }
         other => Error::failed(one_line(&other.to_string())),
@@ -151,7 +168,7 @@ fn explain_names(said: &str, names: &Names) -> Option<Error> {
     if let Some(table) = between(said, "table '", "' not found") {
         let table = table.rsplit('.').next().unwrap_or(table);
         let known: Vec<&str> = names.tables.iter().map(String::as_str).collect();
-        let error = Error::failed(format!("there is no table {table}"));
+        let error = Error::failed(format!("there is no table {table}")).at_name(table);
         return Some(match offer(&nearest(table, &known)) {
             Some(hint) => error.hint(hint),
             None if known.is_empty() => error,
@@ -160,7 +177,7 @@ fn explain_names(said: &str, names: &Names) -> Option<Error> {
     }
     let function = between(said, "Invalid function '", "'")?;
     let known: Vec<&str> = names.functions.iter().map(String::as_str).collect();
-    let error = Error::failed(format!("there is no function {function}"));
+    let error = Error::failed(format!("there is no function {function}")).at_name(function);
     Some(error.hint(match offer(&nearest(function, &known)) {
         Some(hint) => hint,
         None => "SHOW FUNCTIONS lists them".to_owned(),

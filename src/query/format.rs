@@ -1,4 +1,5 @@
-//! Rows as text. Every format streams: what is held is one batch, and for the drawn table its first rows.
+//! Rows as text and as files. Every format streams: what is held is one batch; for the drawn table its first rows, for
+//! Parquet a row group.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,12 +8,15 @@ use std::io::{self, Write};
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 use arrow::json::writer::make_encoder;
+use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
 
 use super::cells::{Cells, json_options};
 use super::errors::explain;
+use super::file_format::FileWriter;
 use super::grid::Grid;
+use super::record::write_record;
 use crate::error::{Error, Result};
 
 /// How rows are written.
@@ -31,12 +35,27 @@ pub enum Format {
     Ndjson,
     /// A Markdown table.
     Markdown,
+    /// One field a line, JSON over several.
+    Record,
+    /// A Parquet file.
+    Parquet,
+    /// An Arrow IPC file.
+    Arrow,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Format; 6] =
-        [Format::Table, Format::Csv, Format::Tsv, Format::Json, Format::Ndjson, Format::Markdown];
+    pub const ALL: [Format; 9] = [
+        Format::Table,
+        Format::Csv,
+        Format::Tsv,
+        Format::Json,
+        Format::Ndjson,
+        Format::Markdown,
+        Format::Record,
+        Format::Parquet,
+        Format::Arrow,
+    ];
 
     /// The name it is asked for by.
     pub fn name(self) -> &'static str {
@@ -47,7 +66,41 @@ impl Format {
             Format::Json => "json",
             Format::Ndjson => "ndjson",
             Format::Markdown => "markdown",
+            Format::Record => "record",
+            Format::Parquet => "parquet",
+            Format::Arrow => "arrow",
         }
+    }
+
+    /// The format of that name.
+    pub fn named(name: &str) -> Option<Format> {
+        Format::ALL.into_iter().find(|format| format.name().eq_ignore_ascii_case(name))
+    }
+
+    /// Whether it is a file of bytes, which holds one result and is nothing for a terminal.
+    pub fn is_binary(self) -> bool {
+        matches!(self, Format::Parquet | Format::Arrow)
+    }
+}
+
+/// How rows are written, and how many.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Look {
+    /// The format.
+    pub format: Format,
+    /// The columns of the terminal where the reader is one: cells of a drawn table are cut to fit, with `…`.
+    pub terminal_width: Option<usize>,
+    /// Whether a table that cannot fit may be as wide as it likes, for the reader scrolls.
+    pub scrolls: bool,
+    /// Whether cells that a spreadsheet would run as formulas are made text with a `'` (CSV and TSV).
+    pub no_formulas: bool,
+    /// At most so many rows are written.
+    pub max_rows: Option<u64>,
+}
+
+impl From<Format> for Look {
+    fn from(format: Format) -> Look {
+        Look { format, ..Look::default() }
     }
 }
 
@@ -63,18 +116,17 @@ impl fmt::Display for Format {
 pub enum Written {
     /// All rows are written: so many.
     All(u64),
+    /// As many rows as may be are written, and there are more.
+    Some(u64),
     /// The reader closed its end of the pipe. That is no failure.
     Closed,
 }
 
 /// Writes `rows` to `out`. A statement without columns writes nothing.
-///
-/// `terminal_width` is given where the reader is a terminal: cells of a drawn table are then cut to fit, with `…`.
 pub async fn write(
-    format: Format,
+    look: &Look,
     mut rows: SendableRecordBatchStream,
-    terminal_width: Option<usize>,
-    out: &mut impl Write,
+    out: &mut (impl Write + Send),
 ) -> Result<Written> {
     let schema = rows.schema();
     if schema.fields().is_empty() {
@@ -83,19 +135,80 @@ pub async fn write(
         }
         return Ok(Written::All(0));
     }
-    let mut writer = Writer::new(format, &schema, terminal_width, out);
-    let mut written = writer.begin();
-    while written.is_ok() {
-        let Some(batch) = rows.next().await else {
-            written = writer.end();
-            break;
+    let mut room = look.max_rows.unwrap_or(u64::MAX);
+    let mut cut = false;
+    let mut written = 0;
+    let ended = async {
+        let mut writer = match look.format {
+            Format::Parquet | Format::Arrow => AnyWriter::File(FileWriter::new(look.format, &schema, out)?),
+            _ => AnyWriter::Text(Writer::new(look, &schema, out)),
         };
-        written = writer.batch(&batch.map_err(explain)?);
+        writer.begin()?;
+        while let Some(batch) = rows.next().await {
+            let mut batch = batch.map_err(Stopped::Query)?;
+            let rows = batch.num_rows() as u64;
+            if rows > room {
+                cut = true;
+                batch = batch.slice(0, usize::try_from(room).unwrap_or(usize::MAX));
+            }
+            if batch.num_rows() > 0 {
+                writer.batch(&batch)?;
+            }
+            room -= batch.num_rows() as u64;
+            written += batch.num_rows() as u64;
+            if cut {
+                break;
+            }
+        }
+        writer.end(cut)?;
+        Ok::<(), Stopped>(())
+    };
+    match ended.await {
+        Ok(()) if cut => Ok(Written::Some(written)),
+        Ok(()) => Ok(Written::All(written)),
+        Err(Stopped::Query(error)) => Err(explain(error)),
+        Err(Stopped::Writing(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Written::Closed),
+        Err(Stopped::Writing(error)) => Err(Error::failed("writing the result").caused_by(error)),
     }
-    match written {
-        Ok(()) => Ok(Written::All(writer.rows)),
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Written::Closed),
-        Err(error) => Err(Error::failed("writing the result").caused_by(error)),
+}
+
+/// What stopped the writing of rows.
+enum Stopped {
+    Query(DataFusionError),
+    Writing(io::Error),
+}
+
+impl From<io::Error> for Stopped {
+    fn from(error: io::Error) -> Self {
+        Stopped::Writing(error)
+    }
+}
+
+enum AnyWriter<'w, W: Write + Send> {
+    Text(Writer<'w, W>),
+    File(FileWriter<'w, W>),
+}
+
+impl<W: Write + Send> AnyWriter<'_, W> {
+    fn begin(&mut self) -> io::Result<()> {
+        match self {
+            AnyWriter::Text(writer) => writer.begin(),
+            AnyWriter::File(_) => Ok(()),
+        }
+    }
+
+    fn batch(&mut self, batch: &RecordBatch) -> io::Result<()> {
+        match self {
+            AnyWriter::Text(writer) => writer.batch(batch),
+            AnyWriter::File(writer) => writer.batch(batch),
+        }
+    }
+
+    fn end(self, cut: bool) -> io::Result<()> {
+        match self {
+            AnyWriter::Text(mut writer) => writer.end(cut),
+            AnyWriter::File(writer) => writer.end(),
+        }
     }
 }
 
@@ -103,23 +216,24 @@ struct Writer<'w, W: Write> {
     format: Format,
     schema: &'w Schema,
     grid: Grid,
+    no_formulas: bool,
     rows: u64,
     out: &'w mut W,
 }
 
 impl<'w, W: Write> Writer<'w, W> {
-    fn new(format: Format, schema: &'w Schema, terminal_width: Option<usize>, out: &'w mut W) -> Self {
+    fn new(look: &Look, schema: &'w Schema, out: &'w mut W) -> Self {
         let names = schema.fields().iter().map(|field| field.name().as_str());
-        let numeric = schema.fields().iter().map(|field| field.data_type().is_numeric()).collect();
-        Writer { format, schema, grid: Grid::new(names, numeric, terminal_width), rows: 0, out }
+        let numeric: Vec<bool> = schema.fields().iter().map(|field| field.data_type().is_numeric()).collect();
+        let grid = Grid::new(names, numeric, look.terminal_width, look.scrolls);
+        Writer { format: look.format, schema, grid, no_formulas: look.no_formulas, rows: 0, out }
     }
 
     fn begin(&mut self) -> io::Result<()> {
         match self.format {
-            Format::Table | Format::Ndjson => Ok(()),
             Format::Csv | Format::Tsv => {
                 let schema = self.schema;
-                self.line(schema.fields().iter().map(|field| Some(field.name().as_str())))
+                self.line(schema.fields().iter().map(|field| Some(Cow::Borrowed(field.name().as_str()))))
             }
             Format::Json => self.out.write_all(b"["),
             Format::Markdown => {
@@ -133,18 +247,19 @@ impl<'w, W: Write> Writer<'w, W> {
                 }
                 writeln!(self.out, "|")
             }
+            _ => Ok(()),
         }
     }
 
     /// One line of separated values.
-    fn line<'v>(&mut self, values: impl Iterator<Item = Option<&'v str>>) -> io::Result<()> {
+    fn line<'v>(&mut self, values: impl Iterator<Item = Option<Cow<'v, str>>>) -> io::Result<()> {
         let separator = if self.format == Format::Csv { ',' } else { '\t' };
         for (index, value) in values.enumerate() {
             if index > 0 {
                 write!(self.out, "{separator}")?;
             }
             if let Some(value) = value {
-                self.out.write_all(quoted(value, separator).as_bytes())?;
+                self.out.write_all(quoted(&value, separator).as_bytes())?;
             }
         }
         self.out.write_all(b"\n")
@@ -165,6 +280,9 @@ impl<'w, W: Write> Writer<'w, W> {
         for (field, array) in batch.schema_ref().fields().iter().zip(batch.columns()) {
             columns.push(Cells::new(field, array.as_ref(), &options).map_err(io::Error::other)?);
         }
+        let numeric = self.schema.fields().iter().map(|field| field.data_type().is_numeric());
+        // A number that starts with `-` is none.
+        let formulas: Vec<bool> = numeric.map(|numeric| self.no_formulas && !numeric).collect();
         for row in 0..batch.num_rows() {
             self.rows += 1;
             let mut values = Vec::with_capacity(columns.len());
@@ -172,7 +290,13 @@ impl<'w, W: Write> Writer<'w, W> {
                 values.push(cells.value(row).map_err(io::Error::other)?);
             }
             match self.format {
-                Format::Csv | Format::Tsv => self.line(values.iter().map(Option::as_deref))?,
+                Format::Csv | Format::Tsv => {
+                    let cells = values.iter().zip(&formulas).map(|(value, formula)| {
+                        value.as_deref().map(|value| if *formula { harmless(value) } else { value.into() })
+                    });
+                    self.line(cells)?;
+                }
+                Format::Record => write_record(self.rows, self.schema, &values, self.out)?,
                 Format::Markdown => {
                     for value in &values {
                         write!(self.out, "| {} ", markdown(value.as_deref().unwrap_or_default()))?;
@@ -219,14 +343,23 @@ impl<'w, W: Write> Writer<'w, W> {
         Ok(())
     }
 
-    fn end(&mut self) -> io::Result<()> {
+    fn end(&mut self, cut: bool) -> io::Result<()> {
         match self.format {
             Format::Json if self.rows == 0 => self.out.write_all(b"]\n")?,
             Format::Json => self.out.write_all(b"\n]\n")?,
-            Format::Table => self.grid.end(self.out)?,
+            Format::Table => self.grid.end(cut, self.out)?,
             _ => {}
         }
         self.out.flush()
+    }
+}
+
+/// A text that a spreadsheet would take for a formula, with a `'` before it that makes it a text there (CWE-1236).
+fn harmless(value: &str) -> Cow<'_, str> {
+    if value.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        Cow::Owned(format!("'{value}"))
+    } else {
+        Cow::Borrowed(value)
     }
 }
 
@@ -283,7 +416,7 @@ mod tests {
     async fn written(format: Format) -> String {
         let mut out = Vec::new();
         let rows = stream_of([sample()].into_iter());
-        assert_eq!(write(format, rows, None, &mut out).await.unwrap(), Written::All(3));
+        assert_eq!(write(&format.into(), rows, &mut out).await.unwrap(), Written::All(3));
         String::from_utf8(out).unwrap()
     }
 
@@ -353,12 +486,12 @@ mod tests {
         let sql = r#"SELECT v->'a' AS a FROM (VALUES ('{"a":"x\"y"}'), ('{"a":{"b":1}}'), ('{"a":null}'), ('{}'), ('{"a":1.5}')) t(v)"#;
         let mut out = Vec::new();
         let rows = session.query(sql).await.unwrap();
-        assert_eq!(write(Format::Ndjson, rows, None, &mut out).await.unwrap(), Written::All(5));
+        assert_eq!(write(&Format::Ndjson.into(), rows, &mut out).await.unwrap(), Written::All(5));
         let expected = "{\"a\":\"x\\\"y\"}\n{\"a\":{\"b\":1}}\n{\"a\":null}\n{\"a\":null}\n{\"a\":1.5}\n";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
         let mut out = Vec::new();
         let rows = session.query(sql).await.unwrap();
-        assert_eq!(write(Format::Tsv, rows, None, &mut out).await.unwrap(), Written::All(5));
+        assert_eq!(write(&Format::Tsv.into(), rows, &mut out).await.unwrap(), Written::All(5));
         assert_eq!(String::from_utf8(out).unwrap(), "a\n\"\"\"x\\\"\"y\"\"\"\n\"{\"\"b\"\":1}\"\n\n\n1.5\n");
     }
 
@@ -373,7 +506,7 @@ mod tests {
         ] {
             let mut out = Vec::new();
             let rows = session.query(sql).await.unwrap();
-            assert_eq!(write(format, rows, None, &mut out).await.unwrap(), Written::All(0));
+            assert_eq!(write(&format.into(), rows, &mut out).await.unwrap(), Written::All(0));
             assert_eq!(String::from_utf8(out).unwrap(), text, "{sql} {format}");
         }
     }
@@ -401,7 +534,8 @@ mod tests {
 
     #[tokio::test]
     async fn rows_are_written_before_more_are_asked_for() {
-        for format in Format::ALL {
+        // A Parquet file has its rows once a row group is full.
+        for format in Format::ALL.into_iter().filter(|format| *format != Format::Parquet) {
             BYTES.store(0, Ordering::Relaxed);
             let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..2000));
             let numbers = batch(&[("n", numbers)]);
@@ -412,7 +546,7 @@ mod tests {
             });
             let mut sink = Sink { bytes: &BYTES, room: usize::MAX };
             assert_eq!(
-                write(format, stream_of(batches), None, &mut sink).await.unwrap(),
+                write(&format.into(), stream_of(batches), &mut sink).await.unwrap(),
                 Written::All(100_000)
             );
         }
@@ -420,11 +554,49 @@ mod tests {
 
     #[tokio::test]
     async fn a_closed_pipe_ends_writing_and_is_no_failure() {
-        for format in Format::ALL {
+        for format in Format::ALL.into_iter().filter(|format| *format != Format::Parquet) {
             let bytes = AtomicUsize::new(0);
             let mut sink = Sink { bytes: &bytes, room: 0 };
             let rows = stream_of(std::iter::repeat_with(sample));
-            assert_eq!(write(format, rows, None, &mut sink).await.unwrap(), Written::Closed, "{format}");
+            assert_eq!(write(&format.into(), rows, &mut sink).await.unwrap(), Written::Closed, "{format}");
         }
+    }
+
+    #[tokio::test]
+    async fn rows_beyond_the_most_are_not_asked_for() {
+        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..100));
+        let numbers = batch(&[("n", numbers)]);
+        for (max_rows, expected) in [
+            (250, Written::Some(250)),
+            (0, Written::Some(0)),
+            (100, Written::Some(100)),
+            (300, Written::All(300)),
+        ] {
+            let numbers = numbers.clone();
+            let asked = Arc::new(AtomicUsize::new(0));
+            let seen = asked.clone();
+            let batches = (0..3).map(move |_| {
+                seen.fetch_add(1, Ordering::Relaxed);
+                numbers.clone()
+            });
+            let look = Look { format: Format::Ndjson, max_rows: Some(max_rows), ..Look::default() };
+            let mut out = Vec::new();
+            assert_eq!(write(&look, stream_of(batches), &mut out).await.unwrap(), expected);
+            assert_eq!(String::from_utf8(out).unwrap().lines().count() as u64, max_rows);
+            assert!(max_rows > 0 || asked.load(Ordering::Relaxed) == 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_text_that_a_spreadsheet_would_run_becomes_a_text() {
+        let texts =
+            StringArray::from(vec![Some("=1+1"), Some("-2"), Some("@x,y"), Some("a=b"), Some(""), None]);
+        let numbers = Int64Array::from(vec![-1, 2, 3, 4, 5, 6]);
+        let rows = batch(&[("t", Arc::new(texts)), ("n", Arc::new(numbers))]);
+        let look = Look { format: Format::Csv, no_formulas: true, ..Look::default() };
+        let mut out = Vec::new();
+        assert_eq!(write(&look, stream_of([rows].into_iter()), &mut out).await.unwrap(), Written::All(6));
+        let expected = "t,n\n'=1+1,-1\n'-2,2\n\"'@x,y\",3\na=b,4\n\"\",5\n,6\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 }

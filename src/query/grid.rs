@@ -8,16 +8,24 @@ const MEASURED_ROWS: usize = 1_000;
 /// The narrowest a column is cut to on a terminal, where its contents are wider.
 const LEAST_WIDTH: usize = 12;
 
+/// What this wide a column is spared while others are cut: times, account numbers, Regions and most names.
+const KEPT_WIDTH: usize = 24;
+
+/// The widest a column is where the reader scrolls.
+const SCROLLED_WIDTH: usize = 80;
+
 /// A drawn table, row by row.
 pub(super) struct Grid {
     header: Vec<String>,
     /// Whether a column is set to the right.
     numeric: Vec<bool>,
     terminal_width: Option<usize>,
+    scrolls: bool,
     widths: Vec<usize>,
     held: Vec<Vec<String>>,
     drawing: bool,
     rows: u64,
+    cut_cells: u64,
 }
 
 impl Grid {
@@ -26,10 +34,21 @@ impl Grid {
         header: impl Iterator<Item = &'a str>,
         numeric: Vec<bool>,
         terminal_width: Option<usize>,
+        scrolls: bool,
     ) -> Self {
         let header: Vec<String> = header.map(visible).collect();
         let widths = header.iter().map(|name| width(name)).collect();
-        Grid { header, numeric, terminal_width, widths, held: Vec::new(), drawing: false, rows: 0 }
+        Grid {
+            header,
+            numeric,
+            terminal_width,
+            scrolls,
+            widths,
+            held: Vec::new(),
+            drawing: false,
+            rows: 0,
+            cut_cells: 0,
+        }
     }
 
     /// Takes one row, and draws it once widths are known.
@@ -47,21 +66,31 @@ impl Grid {
         if self.held.len() == MEASURED_ROWS { self.start(out) } else { Ok(()) }
     }
 
-    /// Draws what is held back and the last line, and says how many rows there were.
-    pub(super) fn end(&mut self, out: &mut impl Write) -> io::Result<()> {
+    /// Draws what is held back and the last line, and says how many rows there were, and whether there are more.
+    pub(super) fn end(&mut self, more: bool, out: &mut impl Write) -> io::Result<()> {
         if !self.drawing {
             self.start(out)?;
         }
         self.rule(['└', '┴', '┘'], out)?;
-        writeln!(out, "{} {}", self.rows, if self.rows == 1 { "row" } else { "rows" })
+        write!(out, "{} {}", self.rows, if self.rows == 1 { "row" } else { "rows" })?;
+        if more {
+            write!(out, ", and there are more")?;
+        }
+        match self.cut_cells {
+            0 => writeln!(out),
+            1 => writeln!(out, "; 1 value is cut to fit"),
+            cut => writeln!(out, "; {cut} values are cut to fit"),
+        }
     }
 
     fn start(&mut self, out: &mut impl Write) -> io::Result<()> {
         self.drawing = true;
         if let Some(room) = self.terminal_width {
-            let most = widest_that_fits(&self.widths, room);
-            for column in &mut self.widths {
-                *column = (*column).min(most);
+            let fitted = fitted(&self.widths, room);
+            if self.scrolls && frame(&fitted) > room {
+                self.widths.iter_mut().for_each(|width| *width = (*width).min(SCROLLED_WIDTH));
+            } else {
+                self.widths = fitted;
             }
         }
         self.rule(['┌', '┬', '┐'], out)?;
@@ -82,7 +111,11 @@ impl Grid {
     }
 
     /// Draws one row, as high as its highest cell.
-    fn draw(&self, cells: &[String], out: &mut impl Write) -> io::Result<()> {
+    fn draw(&mut self, cells: &[String], out: &mut impl Write) -> io::Result<()> {
+        if self.terminal_width.is_some() {
+            let cut = cells.iter().zip(&self.widths).filter(|(cell, room)| width(cell) > **room);
+            self.cut_cells += cut.count() as u64;
+        }
         let mut columns: Vec<_> = cells.iter().map(|cell| cell.split('\n')).collect();
         loop {
             let lines: Vec<Option<&str>> = columns.iter_mut().map(Iterator::next).collect();
@@ -100,19 +133,36 @@ impl Grid {
     }
 }
 
-/// The greatest width such that columns no wider than it fit into `room`, and at least [`LEAST_WIDTH`].
-fn widest_that_fits(widths: &[usize], room: usize) -> usize {
-    let frame = 3 * widths.len() + 1;
-    let mut most = widths.iter().copied().max().unwrap_or(0);
-    while most > LEAST_WIDTH && frame + widths.iter().map(|width| width.min(&most)).sum::<usize>() > room {
-        most -= 1;
+/// The widths with the widest cut such that all fit into `room`, but none below [`LEAST_WIDTH`]. Columns no wider than
+/// [`KEPT_WIDTH`] are cut only where that is not enough.
+fn fitted(widths: &[usize], room: usize) -> Vec<usize> {
+    let widest = widths.iter().copied().max().unwrap_or(0);
+    let mut fitted = widths.to_vec();
+    for kept in [KEPT_WIDTH, 0] {
+        let mut most = widest.min(room).max(LEAST_WIDTH);
+        loop {
+            let cut = |width: &usize| if *width <= kept { *width } else { (*width).min(most) };
+            fitted = widths.iter().map(cut).collect();
+            if frame(&fitted) <= room {
+                return fitted;
+            }
+            if most == LEAST_WIDTH {
+                break;
+            }
+            most -= 1;
+        }
     }
-    most
+    fitted
+}
+
+/// The width of a table of such columns.
+fn frame(widths: &[usize]) -> usize {
+    3 * widths.len() + 1 + widths.iter().sum::<usize>()
 }
 
 /// The text without what would move a terminal's cursor, but for the ends of lines, or turn its writing direction:
 /// records hold what attackers sent.
-fn visible(text: &str) -> String {
+pub(super) fn visible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for char in text.chars() {
         let turns =
@@ -145,7 +195,7 @@ fn cut(text: &str, room: usize) -> String {
 }
 
 /// The columns a text takes on a terminal: those of its longest line.
-fn width(text: &str) -> usize {
+pub(super) fn width(text: &str) -> usize {
     text.split('\n').map(|line| line.chars().map(char_width).sum()).max().unwrap_or(0)
 }
 
@@ -177,12 +227,12 @@ mod tests {
     use super::*;
 
     fn drawn(names: &[&str], terminal_width: Option<usize>, rows: &[&[Option<&str>]]) -> String {
-        let mut grid = Grid::new(names.iter().copied(), vec![false; names.len()], terminal_width);
+        let mut grid = Grid::new(names.iter().copied(), vec![false; names.len()], terminal_width, false);
         let mut out = Vec::new();
         for row in rows {
             grid.row(row.iter().map(|cell| cell.map(str::to_owned)).collect(), &mut out).unwrap();
         }
-        grid.end(&mut out).unwrap();
+        grid.end(false, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -209,8 +259,35 @@ mod tests {
         let long = "a-user-agent-that-goes-on-and-on";
         let text = drawn(&["n", "agent"], Some(24), &[&[Some("1"), Some(long)]]);
         assert!(text.contains("│ 1 │ a-user-agent-th… │\n"), "{text}");
-        assert!(text.lines().all(|line| width(line) <= 24), "{text}");
+        assert!(text.ends_with("\n1 row; 1 value is cut to fit\n"), "{text}");
+        assert!(text.lines().take(5).all(|line| width(line) <= 24), "{text}");
         assert!(drawn(&["n", "agent"], None, &[&[Some("1"), Some(long)]]).contains(long));
+    }
+
+    #[test]
+    fn the_widest_columns_are_cut_first() {
+        assert_eq!(fitted(&[20, 10, 17, 60, 500], 100), [20, 10, 17, 18, 18]);
+        assert_eq!(fitted(&[20, 10, 200], 100), [20, 10, 60]);
+        assert_eq!(fitted(&[20, 20, 20, 200], 60), [12, 12, 12, 12]);
+        assert_eq!(fitted(&[20; 10], 60), [12; 10]);
+        assert_eq!(fitted(&[5, 5], 100), [5, 5]);
+        assert_eq!(fitted(&[], 100), [0; 0]);
+    }
+
+    #[test]
+    fn a_reader_who_scrolls_sees_more_of_a_table_that_cannot_fit() {
+        let long = "x".repeat(100);
+        let row: Vec<Option<String>> = vec![Some(long); 10];
+        for (scrolls, widest) in [(false, 10 * (LEAST_WIDTH + 3) + 1), (true, 10 * (SCROLLED_WIDTH + 3) + 1)]
+        {
+            let mut grid = Grid::new(["n"; 10].into_iter(), vec![false; 10], Some(80), scrolls);
+            let mut out = Vec::new();
+            grid.row(row.clone(), &mut out).unwrap();
+            grid.end(false, &mut out).unwrap();
+            let text = String::from_utf8(out).unwrap();
+            assert_eq!(text.lines().map(width).max(), Some(widest));
+            assert!(text.ends_with("1 row; 10 values are cut to fit\n"), "{text}");
+        }
     }
 
     #[test]
@@ -221,7 +298,7 @@ mod tests {
 
     #[test]
     fn later_rows_keep_the_widths_and_lose_nothing() {
-        let mut grid = Grid::new(["n"].into_iter(), vec![true], None);
+        let mut grid = Grid::new(["n"].into_iter(), vec![true], None, false);
         let mut out = Vec::new();
         for _ in 0..MEASURED_ROWS {
             grid.row(vec![Some("7".into())], &mut out).unwrap();

@@ -17,6 +17,21 @@ mod rejected;
 /// A data file's statistics, as planning uses them.
 mod stats;
 
+/// Files as tables.
+pub mod files;
+
+/// SQL text as an editor sees it: tokens, statements.
+pub mod lex;
+
+/// Values for the parameters of a statement.
+mod params;
+
+/// Where in a statement an error is.
+mod point;
+
+/// How far a query is, and what it read.
+pub mod progress;
+
 /// SQL over one version of a lake.
 pub mod session;
 
@@ -47,16 +62,26 @@ pub mod export;
 /// Rows as text.
 pub mod format;
 
+/// Rows as files of bytes.
+mod file_format;
+
+/// Rows with one field a line.
+mod record;
+
 /// One value as text.
 mod cells;
 
 /// The table that is drawn for people.
 mod grid;
 
+/// The words a statement is made of, for completion.
+pub mod vocabulary;
+
 #[cfg(test)]
 mod testing;
 
 pub use errors::explain;
 pub use export::export_stream;
-pub use format::Format;
+pub use format::{Format, Look, Written};
+pub use point::point;
 pub use session::Session;

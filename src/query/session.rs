@@ -1,11 +1,13 @@
 //! SQL over one version of a lake.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
-use datafusion::catalog::TableProvider;
+use datafusion::catalog::{DynamicFileCatalog, MemorySchemaProvider, TableProvider};
+use datafusion::common::TableReference;
 use datafusion::common::config::Dialect;
 use datafusion::datasource::MemTable;
+use datafusion::datasource::dynamic_file::DynamicListTableFactory;
 use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
@@ -13,14 +15,18 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder};
 use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
 use datafusion::optimizer::{Optimizer, OptimizerRule};
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use url::Url;
 
 use super::errors::{self, Names};
+use super::files::FileTables;
 use super::functions;
 use super::ledger::LedgerTable;
 use super::names;
+use super::params::{self, Params};
+use super::progress::{QueryProgress, Scanned};
 use super::rejected::RejectedTable;
 use super::rewrite;
 use super::table::{LakeTable, MOST_LISTED};
@@ -29,7 +35,7 @@ use crate::error::{Context, Error, Result};
 use crate::lake::layout::DataFile;
 use crate::lake::snapshot::Lake;
 use crate::schema::{COLUMNS, EVENT_DATE, Origin};
-use crate::store::Location;
+use crate::store::{Location, Options};
 
 const CATALOG: &str = "lake";
 const SCHEMA: &str = "public";
@@ -40,6 +46,16 @@ const SCHEMA: &str = "public";
 /// Nothing a statement does changes the lake: views and settings last as long as the session.
 pub struct Session {
     pub(super) context: SessionContext,
+    scanned: Arc<Scanned>,
+    params: Mutex<Params>,
+}
+
+/// A statement that runs.
+pub struct Running {
+    /// Its rows. Errors in the stream are the engine's; [`super::explain`] turns them into the user's.
+    pub rows: SendableRecordBatchStream,
+    /// How far it is.
+    pub progress: QueryProgress,
 }
 
 impl Session {
@@ -49,12 +65,72 @@ impl Session {
         let files = lake.files()?.collect();
         let names = lake.partitioning().names();
         let session = Session::over(lake.location().clone(), &names, files, memory_bytes)?;
+        session.add_history(SCHEMA, lake)?;
+        Ok(session)
+    }
+
+    /// A session without a lake: over files that statements name, and what is attached.
+    pub fn without_lake(memory_bytes: u64) -> Result<Session> {
+        Session::empty(memory_bytes).map_err(errors::explain)
+    }
+
+    /// Adds the tables of another lake as `name.events`, `name.ledger` and `name.rejected`.
+    pub fn attach(&self, name: &str, lake: &Lake) -> Result<()> {
+        let attaching = || format!("attaching {} as {name}", lake.location().url);
+        let files = lake.files()?.collect();
+        let names = lake.partitioning().names();
+        let catalog = self.context.catalog(CATALOG);
+        let Some(catalog) = catalog.filter(|catalog| catalog.schema(name).is_none()) else {
+            return Err(
+                Error::usage(format!("there is a schema {name} already")).hint("attach it by another name")
+            );
+        };
+        catalog.register_schema(name, Arc::new(MemorySchemaProvider::new())).map_err(errors::explain)?;
+        // A URL of its own: two lakes may be in one bucket, and be reached with different settings.
+        let added = ObjectStoreUrl::parse(format!("attached-{}://{name}", self.context.session_id()))
+            .and_then(|store| self.add_events(name, lake.location().clone(), &names, files, store));
+        added.map_err(errors::explain).context(attaching)?;
+        self.add_history(name, lake)
+    }
+
+    /// Adds a file, or the files that a pattern names, as the table `name`.
+    pub async fn attach_file(&self, name: &str, url: &str) -> Result<()> {
+        let view = format!("CREATE VIEW {} AS SELECT * FROM {}", quote_name(name), quote_text(url));
+        self.query(&view).await.map(drop).context(|| format!("attaching {url} as {name}"))
+    }
+
+    fn add_history(&self, schema: &str, lake: &Lake) -> Result<()> {
         let tables: [(&str, Arc<dyn TableProvider>); 2] =
             [("ledger", Arc::new(LedgerTable::new(lake)?)), ("rejected", Arc::new(RejectedTable::new(lake)))];
         for (name, table) in tables {
-            session.context.register_table(name, table).map_err(errors::explain)?;
+            let name = TableReference::partial(schema, name);
+            self.context.register_table(name, table).map_err(errors::explain)?;
         }
-        Ok(session)
+        Ok(())
+    }
+
+    fn add_events(
+        &self,
+        schema: &str,
+        location: Location,
+        names: &[String],
+        files: Vec<DataFile>,
+        store: ObjectStoreUrl,
+    ) -> datafusion::error::Result<()> {
+        self.context.runtime_env().register_object_store(store.as_ref(), location.store.clone());
+        let table = LakeTable::new(location, names, files, store)?.counted_by(self.scanned.clone());
+        self.context.register_table(TableReference::partial(schema, "events"), Arc::new(table))?;
+        Ok(())
+    }
+
+    /// Sets the value of the parameter `$name` for the statements that follow.
+    pub fn set_param(&self, name: &str, value: &str) {
+        self.params().insert(name.to_owned(), value.to_owned());
+    }
+
+    /// The parameters that have a value.
+    pub fn params(&self) -> MutexGuard<'_, Params> {
+        self.params.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A session over `files`, data files of the lake at `location` that are partitioned by the columns `names`.
@@ -75,23 +151,28 @@ impl Session {
         files: Vec<DataFile>,
         memory_bytes: u64,
     ) -> datafusion::error::Result<Session> {
+        let root = Url::parse(&location.url).map_err(|error| DataFusionError::External(error.into()))?;
+        let store = ObjectStoreUrl::parse(&root[..url::Position::BeforePath])?;
+        let session = Session::empty(memory_bytes)?;
+        session.add_events(SCHEMA, location, names, files, store)?;
+        Ok(session)
+    }
+
+    fn empty(memory_bytes: u64) -> datafusion::error::Result<Session> {
         let memory_bytes = usize::try_from(memory_bytes).unwrap_or(usize::MAX);
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(FairSpillPool::new(memory_bytes)))
             // Listings are only cached for tables that users create over folders, where it would hide new files.
             .with_object_list_cache_limit(0)
             .build_arc()?;
-        let root = Url::parse(&location.url).map_err(|error| DataFusionError::External(error.into()))?;
-        let store_url = ObjectStoreUrl::parse(&root[..url::Position::BeforePath])?;
-        runtime.register_object_store(store_url.as_ref(), location.store.clone());
-
         let state = SessionStateBuilder::new()
             .with_config(config(memory_bytes))
             .with_runtime_env(runtime)
             .with_default_features()
             .with_optimizer_rules(optimizer_rules())
             .build();
-        let mut context = SessionContext::new_with_state(state);
+        // First of all, for this makes another context.
+        let mut context = with_files(SessionContext::new_with_state(state));
         let tables = Arc::new(Tables::new());
         let state = context.state_weak_ref();
         tables.plan_with(move || Some(state.upgrade()?.read().clone()));
@@ -101,8 +182,7 @@ impl Session {
         datafusion_functions_json::register_all(&mut context)?;
         functions::register(&mut context)?;
         context.register_table("columns", Arc::new(columns_table()?))?;
-        context.register_table("events", Arc::new(LakeTable::new(location, names, files, store_url)?))?;
-        Ok(Session { context })
+        Ok(Session { context, scanned: Arc::default(), params: Mutex::default() })
     }
 
     /// The statements of `sql`, which are separated by `;`.
@@ -114,8 +194,16 @@ impl Session {
     ///
     /// Errors in the stream are the engine's; [`super::explain`] turns them into the user's.
     pub async fn run(&self, statement: Statement) -> Result<SendableRecordBatchStream> {
-        let rows = run(&self.context, statement).await;
-        rows.map_err(|error| errors::explain_plan(error, &self.names()))
+        Ok(self.start(statement).await?.rows)
+    }
+
+    /// Runs one statement as [`Session::run`] does, and tells how far it is.
+    pub async fn start(&self, mut statement: Statement) -> Result<Running> {
+        params::bind(&mut statement, &self.params().clone())?;
+        self.scanned.reset();
+        let started = start(&self.context, statement).await;
+        let (rows, plan) = started.map_err(|error| errors::explain_plan(error, &self.names()))?;
+        Ok(Running { rows, progress: QueryProgress::new(plan, &self.scanned) })
     }
 
     /// Runs the statements of `sql` in order and gives the rows of the last.
@@ -131,6 +219,20 @@ impl Session {
             }
         }
         self.run(last).await
+    }
+
+    /// The tables by the name a statement needs.
+    pub(super) fn tables(&self) -> Vec<(String, TableReference)> {
+        let mut tables = Vec::new();
+        let Some(catalog) = self.context.catalog(CATALOG) else { return tables };
+        for schema in catalog.schema_names() {
+            let names = catalog.schema(&schema).map(|schema| schema.table_names()).unwrap_or_default();
+            for table in names {
+                let name = if schema == SCHEMA { table.clone() } else { format!("{schema}.{table}") };
+                tables.push((name, TableReference::partial(schema.clone(), table)));
+            }
+        }
+        tables
     }
 
     /// What a misspelt name may have been meant for.
@@ -153,6 +255,13 @@ pub(super) async fn run(
     context: &SessionContext,
     statement: Statement,
 ) -> datafusion::error::Result<SendableRecordBatchStream> {
+    Ok(start(context, statement).await?.0)
+}
+
+async fn start(
+    context: &SessionContext,
+    statement: Statement,
+) -> datafusion::error::Result<(SendableRecordBatchStream, Arc<dyn ExecutionPlan>)> {
     // What other engines allow and this one does not: names in any case though they are quoted, and the same name twice.
     let others = [names::unquoted(&statement), names::named(&statement)];
     let mut plan = context.state().statement_to_plan(statement).await;
@@ -165,7 +274,32 @@ pub(super) async fn run(
         }
     }
     let plan = plan?;
-    context.execute_logical_plan(plan).await?.execute_stream().await
+    let frame = context.execute_logical_plan(plan).await?;
+    let task = Arc::new(frame.task_ctx());
+    let plan = frame.create_physical_plan().await?;
+    Ok((execute_stream(plan.clone(), task)?, plan))
+}
+
+/// The session, where `FROM '…'` is a file.
+fn with_files(context: SessionContext) -> SessionContext {
+    let files =
+        Arc::new(FileTables { session: DynamicListTableFactory::default(), options: Options::default() });
+    let tables = context.state().catalog_list().clone();
+    let tables = Arc::new(DynamicFileCatalog::new(tables, files.clone()));
+    let state = context.into_state_builder().with_catalog_list(tables).build();
+    let context = SessionContext::new_with_state(state);
+    files.session.session_store().with_state(context.state_weak_ref());
+    context
+}
+
+/// A name as a statement has it.
+pub fn quote_name(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A text as a statement has it.
+pub fn quote_text(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// Whether an error is about names that are unknown or there twice.

@@ -29,6 +29,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use object_store::ObjectMeta;
 
+use super::progress::Scanned;
 use super::stats::{FileStats, FilesBounds, merged, partition_value};
 use crate::lake::layout::{DataFile, object};
 use crate::schema::COLUMNS;
@@ -55,6 +56,7 @@ pub struct LakeTable {
     files: Vec<DataFile>,
     /// The partition columns, one row a file.
     partitions: RecordBatch,
+    scanned: Arc<Scanned>,
 }
 
 impl LakeTable {
@@ -98,7 +100,13 @@ impl LakeTable {
             file_columns,
             files,
             partitions,
+            scanned: Arc::default(),
         })
+    }
+
+    /// The same table, which tells `scanned` what its scans leave out.
+    pub(super) fn counted_by(self, scanned: Arc<Scanned>) -> LakeTable {
+        LakeTable { scanned, ..self }
     }
 
     /// Whether a file's partition values alone decide `filter`, the same for all its rows.
@@ -221,6 +229,7 @@ impl TableProvider for LakeTable {
         let files = self.matching(state, &about_partitions)?;
         let matching = files.len();
         let stats = self.prune(state, files, &about_rows)?;
+        self.scanned.add(&self.files, stats.iter().map(FileStats::file));
         tracing::debug!(files = self.files.len(), matching, scanned = stats.len(), "planned a scan");
         if stats.is_empty() {
             let schema = datafusion::physical_plan::project_schema(&self.schema, projection)?;

@@ -103,8 +103,11 @@ impl SchemaProvider for Tables {
         };
         let plan = state.statement_to_plan(statement).await?;
         let table: Arc<dyn TableProvider> = Arc::new(ViewTable::new(plan, Some(view.sql.to_owned())));
-        self.registered.register_table(name.to_owned(), table.clone())?;
-        Ok(Some(table))
+        // Another statement, or completion, may have planned it meanwhile.
+        match self.registered.register_table(name.to_owned(), table.clone()) {
+            Ok(_) => Ok(Some(table)),
+            Err(_) => self.registered.table(name).await,
+        }
     }
 
     async fn table_type(&self, name: &str) -> Result<Option<TableType>> {
