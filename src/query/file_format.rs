@@ -35,7 +35,7 @@ enum Inner<'w, W: Write + Send> {
 
 impl<'w, W: Write + Send> FileWriter<'w, W> {
     pub(super) fn new(format: Format, schema: &Schema, out: &'w mut W) -> io::Result<Self> {
-        let fields: Fields = schema.fields().iter().map(|field| plain_field(field)).collect();
+        let fields: Fields = schema.fields().iter().map(plain_field).collect();
         let schema = Arc::new(Schema::new(fields));
         let inner = if format == Format::Parquet {
             let properties = WriterProperties::builder()

@@ -283,7 +283,7 @@ impl Rewrite {
             ("any_match", [_, Expr::Lambda(_)]) => named("array_any_match", args),
             ("none_match", [_, Expr::Lambda(_)]) => Some(not(named("array_any_match", args)?)),
             ("all_match", [_, Expr::Lambda(lambda)]) => {
-                lambda.body = Box::new(not(Expr::Nested(Box::new(take(&mut lambda.body)))));
+                *lambda.body = not(Expr::Nested(Box::new(take(&mut lambda.body))));
                 Some(not(named("array_any_match", args)?))
             }
             ("regexp_replace", [_, _]) if self.trino => {

@@ -170,14 +170,14 @@ fn wrapped(
             select.projection.push(SelectItem::ExprWithAlias { expr: field, alias: column });
         }
         if let TableFactor::Derived { subquery, .. } = &mut select.from.first_mut()?.relation {
-            *subquery = Box::new(inner);
+            **subquery = inner;
         }
         inner = outer;
     }
     let mut template = query("SELECT 1 FROM (SELECT 1) AS t")?;
     let factor = &mut select_of(&mut template)?.from.first_mut()?.relation;
     if let TableFactor::Derived { subquery, alias, .. } = factor {
-        *subquery = Box::new(inner);
+        **subquery = inner;
         alias.as_mut()?.name = table_name;
     }
     Some(factor.clone())

@@ -84,6 +84,9 @@ pub(super) fn lenient(name: &str) -> String {
     format!("try_{name}")
 }
 
+/// Makes a cheaper expression of a call's arguments, where their form allows one.
+type Simplify = fn(&[Expr]) -> Option<Expr>;
+
 /// One scalar function.
 #[derive(Clone, Copy)]
 struct Function {
@@ -96,7 +99,7 @@ struct Function {
     fails: bool,
     run: fn(&Call<'_>) -> Result<ArrayRef>,
     /// A cheaper expression, where the arguments' form allows one.
-    simplify: Option<fn(&[Expr]) -> Option<Expr>>,
+    simplify: Option<Simplify>,
     /// The arguments for which the value is a given one.
     preimage: Option<Preimage>,
     /// Whether it may be moved to the scan, as reading a field of a struct may.
