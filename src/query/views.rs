@@ -61,6 +61,15 @@ impl Tables {
         Tables { registered: MemorySchemaProvider::new(), state: OnceLock::new() }
     }
 
+    /// The views, where there is what they are views of: a session may be without a lake.
+    fn views(&self) -> &'static [View] {
+        if self.registered.table_exist("events") { VIEWS } else { &[] }
+    }
+
+    fn view(&self, name: &str) -> Option<&'static View> {
+        self.views().iter().find(|view| view.name == name)
+    }
+
     /// Says how to come by the session's state, once there is one.
     pub(super) fn plan_with(&self, state: impl Fn() -> Option<SessionState> + Send + Sync + 'static) {
         self.state.get_or_init(|| Box::new(state));
@@ -73,15 +82,11 @@ impl fmt::Debug for Tables {
     }
 }
 
-fn view(name: &str) -> Option<&'static View> {
-    VIEWS.iter().find(|view| view.name == name)
-}
-
 #[async_trait]
 impl SchemaProvider for Tables {
     fn table_names(&self) -> Vec<String> {
         let mut names = self.registered.table_names();
-        for view in VIEWS {
+        for view in self.views() {
             if !names.iter().any(|name| name == view.name) {
                 names.push(view.name.to_owned());
             }
@@ -91,7 +96,7 @@ impl SchemaProvider for Tables {
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         let registered = self.registered.table(name).await?;
-        let (None, Some(view)) = (&registered, view(name)) else {
+        let (None, Some(view)) = (&registered, self.view(name)) else {
             return Ok(registered);
         };
         let Some(state) = self.state.get().and_then(|state| state()) else {
@@ -111,7 +116,7 @@ impl SchemaProvider for Tables {
     }
 
     async fn table_type(&self, name: &str) -> Result<Option<TableType>> {
-        if !self.registered.table_exist(name) && view(name).is_some() {
+        if !self.registered.table_exist(name) && self.view(name).is_some() {
             return Ok(Some(TableType::View));
         }
         self.registered.table_type(name).await
@@ -130,7 +135,7 @@ impl SchemaProvider for Tables {
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        self.registered.table_exist(name) || view(name).is_some()
+        self.registered.table_exist(name) || self.view(name).is_some()
     }
 }
 
@@ -172,10 +177,12 @@ mod tests {
         let state = session.context.state();
         let tables = Tables::new();
         tables.plan_with(move || Some(state.clone()));
-        assert!(tables.table_exist("cloudtrail_logs") && tables.table("events").await.unwrap().is_none());
-        assert!(tables.registered.table_names().is_empty());
+        assert!(tables.table_names().is_empty() && tables.table("cloudtrail_logs").await.unwrap().is_none());
+        let events = session.context.table_provider("events").await.unwrap();
+        tables.register_table("events".to_owned(), events).unwrap();
+        assert!(tables.table_exist("cloudtrail_logs") && tables.registered.table_names().len() == 1);
         assert!(tables.table("cloudtrail_logs").await.unwrap().is_some());
-        assert_eq!(tables.registered.table_names(), ["cloudtrail_logs"]);
+        assert_eq!(tables.registered.table_names().len(), 2);
         for view in VIEWS {
             assert!(ask(&session, &format!("SELECT * FROM {}", view.name)).await.is_empty(), "{}", view.name);
         }

@@ -46,6 +46,9 @@ pub(super) async fn interact(shell: &mut Shell) -> Result<()> {
     known.now().vocabulary = Arc::new(Vocabulary::without_tables(&shell.session));
     learn(&known, &shell.session);
     let loading = shell.lake.clone().map(|lake| tokio::spawn(load_values(lake, known.clone())));
+    if loading.is_none() {
+        known.set_values(Values::default());
+    }
     let mut editor = Reader::open(known.clone(), color)?;
     // From here on Ctrl-C is noticed by whoever waits for it, and else does nothing: between two statements, too. It must be
     // so before a line is read, for the line editor puts back what it found.
