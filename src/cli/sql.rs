@@ -15,9 +15,10 @@ use crate::query::{Format, Session};
 ///
 /// Runs statements over the tables `events`, one row an event; `ledger`, what became of every source object;
 /// `rejected`, what could not be converted; and `columns`, one row a column of `events` with its meaning. A Parquet,
-/// CSV or JSON file is a table by its name in quotes. The dialect is PostgreSQL's as Apache DataFusion speaks it. Read
-/// into the JSON columns with `->>`. Rows go to standard output, everything else to standard error. Nothing a statement
-/// does changes the lake.
+/// CSV or JSON file is a table by its name in quotes. Views show the events in other tools' shapes: `cloudtrail_logs`
+/// (Athena), `cloudtrail_lake`, `aws_cloudtrail_log` (Tailpipe), and more; `SHOW TABLES` lists them. The dialect is
+/// PostgreSQL's as Apache DataFusion speaks it, with what those tools add. Read into the JSON columns with `->>`. Rows go
+/// to standard output, everything else to standard error. Nothing a statement does changes the lake.
 ///
 /// Files run before commands; without either, statements are read from standard input, and where that is a terminal, this is
 /// a shell: Tab completes, `\h` shows help.
