@@ -364,7 +364,7 @@ async fn compare_all(
         return Ok(Vec::new());
     }
     let first = found.iter().map(|(first_day, _)| *first_day).min().flatten();
-    let known = Known::read(lake, vouched, &Window { first, last: None }).await?;
+    let known = Known::read(lake, vouched, &Window { first }).await?;
     let compared = sources.iter().zip(found).map(|(source, (first_day, listing))| SourceStatus {
         first_day,
         ..compare(source, &listing, &known, &filters)

@@ -255,11 +255,6 @@ impl Rows {
         self.len == 0
     }
 
-    /// Bytes of strings that are not in the arena.
-    pub fn side_bytes(&self) -> usize {
-        self.side.len()
-    }
-
     /// Roughly the memory the builders hold beside the arena.
     pub fn memory_bytes(&self) -> usize {
         let builders: usize = self

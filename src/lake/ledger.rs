@@ -145,20 +145,15 @@ impl LedgerFile {
 
     /// Whether entries of objects of these path days, or of none, can be in it.
     pub fn is_within(&self, window: &Window) -> bool {
-        let dated = |(first, last): (NaiveDate, NaiveDate)| {
-            window.first.is_none_or(|day| last >= day) && window.last.is_none_or(|day| first <= day)
-        };
-        self.undated || self.days.is_some_and(dated)
+        self.undated || self.days.is_some_and(|(_, last)| window.first.is_none_or(|first| last >= first))
     }
 }
 
-/// Path days; objects without one are always within.
+/// Path days from one on; objects without one are always within.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Window {
-    /// The first.
+    /// The first; `None` is all.
     pub first: Option<NaiveDate>,
-    /// The last.
-    pub last: Option<NaiveDate>,
 }
 
 /// Calls `each` with every entry of the ledger files that can have objects of these days, and the table version that
@@ -431,16 +426,12 @@ mod tests {
                 |of: &Option<u32>| Entry { path_day: of.map(|of| day(of).to_string()), ..Entry::default() };
             LedgerFile::named(&name(7, &days.iter().map(entry).collect::<Vec<_>>(), "id"))
         };
-        let window = |first: u32, last: u32| Window { first: Some(day(first)), last: Some(day(last)) };
+        let from = |first: u32| Window { first: Some(day(first)) };
         let file = of(&[Some(3), Some(5), Some(4)]);
         assert_eq!((file.version, file.days, file.undated), (7, Some((day(3), day(5))), false));
         assert_eq!(file.path, "_trailhouse/ledger/00000000000000000007-20260303-20260305-id.parquet");
-        assert!(
-            file.is_within(&window(5, 6))
-                && file.is_within(&window(1, 3))
-                && file.is_within(&Window::default())
-        );
-        assert!(!file.is_within(&window(6, 9)) && !file.is_within(&window(1, 2)));
-        assert!(of(&[None]).is_within(&window(1, 1)) && of(&[None, Some(3)]).is_within(&window(9, 9)));
+        assert!(file.is_within(&from(5)) && file.is_within(&from(1)) && file.is_within(&Window::default()));
+        assert!(!file.is_within(&from(6)));
+        assert!(of(&[None]).is_within(&from(9)) && of(&[None, Some(3)]).is_within(&from(9)));
     }
 }
